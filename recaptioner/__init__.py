@@ -1,0 +1,1 @@
+"""Synthetic captions: prompts, engines, validators, fusion."""

@@ -1,0 +1,1 @@
+"""The ground every other package stands on: rows, Arrow schemas, the shard format, errors. No Beam, no torch."""

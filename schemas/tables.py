@@ -1,0 +1,98 @@
+"""One Arrow schema a table, derived from the row's dataclass; rows to record batches and back."""
+
+import types
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+
+from schemas import rows
+
+_SCALARS: dict[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+}
+
+
+def _arrow_type(hint: Any) -> tuple[pa.DataType, bool]:
+    """The Arrow type of an annotation, and whether it is nullable."""
+    if get_origin(hint) in (types.UnionType, Union):
+        inner = [arg for arg in get_args(hint) if arg is not type(None)]
+        assert len(inner) == 1, f"one type or None, not {hint}"
+        return _arrow_type(inner[0])[0], True
+    if get_origin(hint) is list:
+        item, nullable = _arrow_type(get_args(hint)[0])
+        return pa.list_(pa.field("item", item, nullable)), False
+    if is_dataclass(hint):
+        return pa.struct(list(_arrow_fields(hint))), False
+    return _SCALARS[hint], False
+
+
+def _arrow_fields(row_type: Any) -> Iterable[pa.Field]:
+    hints = get_type_hints(row_type)
+    for column in fields(row_type):
+        data_type, nullable = _arrow_type(hints[column.name])
+        yield pa.field(column.name, data_type, nullable)
+
+
+@cache
+def schema_of(row_type: type) -> pa.Schema:
+    """The Arrow schema of a row type."""
+    return pa.schema(list(_arrow_fields(row_type)))
+
+
+@cache
+def _converter(row_type: type) -> list[tuple[str, bool]]:
+    """Field names of a row type, and whether the field holds nested rows."""
+    hints = get_type_hints(row_type)
+    return [
+        (column.name, any(is_dataclass(arg) for arg in get_args(hints[column.name])))
+        for column in fields(row_type)
+    ]
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {
+        name: [_plain(item) for item in getattr(row, name)] if nested else getattr(row, name)
+        for name, nested in _converter(type(row))
+    }
+
+
+def to_batch(items: Sequence[Any], row_type: type) -> pa.RecordBatch:
+    """Rows of one type as a record batch of `schema_of(row_type)`."""
+    return pa.RecordBatch.from_pylist([_plain(row) for row in items], schema_of(row_type))
+
+
+def from_dict(row_type: Any, values: dict[str, Any]) -> Any:
+    """A row from a dictionary as Arrow gives it (`to_pylist`); columns the row type lacks are ignored."""
+    hints = get_type_hints(row_type)
+    made = {}
+    for name, nested in _converter(row_type):
+        value = values[name]
+        if nested:
+            item_type = get_args(hints[name])[0]
+            value = [from_dict(item_type, item) for item in value]
+        made[name] = value
+    return row_type(**made)
+
+
+TABLES: dict[str, type] = {
+    "documents": rows.Document,
+    "texts": rows.Text,
+    "captions": rows.Caption,
+    "scores_text": rows.TextScore,
+    "image_records": rows.ImageRecord,
+    "image_refs": rows.ImageRef,
+    "images": rows.Image,
+    "clusters": rows.Cluster,
+    "ledger": rows.LedgerRow,
+    "failures": rows.Failure,
+    "samples": rows.Sample,
+    "index": rows.IndexRow,
+}
+"""Every table of fixed schema below `OUT/tables` (and the index of a stream)."""

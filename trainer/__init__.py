@@ -1,0 +1,1 @@
+"""MM1 pre-training on the shards; meets the pipeline on disk only."""

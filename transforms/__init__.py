@@ -1,0 +1,1 @@
+"""One concern a module: config, pure functions, PTransform."""
