@@ -1,1 +1,4 @@
-"""The ground every other package stands on: rows, Arrow schemas, the shard format, errors. No Beam, no torch."""
+"""The ground every other package stands on: rows, Arrow schemas, the shard format, errors.
+
+No Beam, no torch.
+"""

@@ -7,7 +7,8 @@
     |   +-- RecipeError           an unknown key, a bad value, a rule that is refused
     |   +-- InputError            an input that is not there, is empty, or cannot be read
     |   +-- OutputError           an output that cannot be written, or belongs to another run
-    +-- StageError                a stage did not end well (failure budget, dead workers): exit code 1
+    +-- StageError                a stage did not end well (failure budget, dead workers):
+    |                             exit code 1
     +-- DataError                 one row is bad: it becomes a row of the table `failures`
         +-- RecordError           the crawl file
         |   +-- WarcParseError        bytes that are no WARC record
@@ -26,7 +27,8 @@
         |   +-- ImageMissingError     bytes that a table promises are not in their pack
         +-- TextError             a text that cannot be scored
 
-A step may raise nothing else about data. Anything that is not a `WeftError` is a bug and crashes the part.
+A step may raise nothing else about data. Anything that is not a `WeftError` is a bug
+and crashes the part.
 """
 
 

@@ -7,7 +7,10 @@ ID_DIGITS = 32
 
 
 def digest(*fields: str | int | bytes) -> str:
-    """A 128-bit hash of a tuple of fields; each is length-prefixed, so ("ab", "c") and ("a", "bc") differ."""
+    """A 128-bit hash of a tuple of fields.
+
+    Each is length-prefixed, so ("ab", "c") and ("a", "bc") differ.
+    """
     hasher = hashlib.sha256()
     for value in fields:
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")

@@ -1,6 +1,7 @@
 """The rows of every table, as frozen dataclasses; `tables.py` derives the Arrow schemas from them.
 
-Text columns hold text from strangers: never markup, never SQL. Ids are lower-case hex digests (`ids.py`).
+Text columns hold text from strangers: never markup, never SQL. Ids are lower-case hex digests
+(`ids.py`).
 A column that is `| None` is nullable; every other column always has a value.
 """
 
@@ -14,7 +15,8 @@ class Node:
     kind: str
     """`text` or `image`."""
     role: str
-    """What the block is: `heading`, `paragraph`, `list`, `table`, `code`, `quote`, `caption`, ...; `image` for an image."""
+    """What the block is: `heading`, `paragraph`, `list`, `table`, `code`, `quote`, `caption`, ...;
+    `image` for an image."""
     text: str | None = None
     """Text of a text node, with light markup (headings `#`, lists `-`, tables `|`)."""
     image_url: str | None = None
@@ -139,7 +141,8 @@ class ImageRecord:
     image_key: str | None
     """First 32 hex digits of the sha256 of the bytes; null for a revisit not joined yet."""
     outcome: str
-    """`ok`, `revisit`, or the snake-case name of what is wrong (`not_an_image`, `decode_error`, `too_many_pixels`, `svg`)."""
+    """`ok`, `revisit`, or the snake-case name of what is wrong (`not_an_image`, `decode_error`,
+    `too_many_pixels`, `svg`)."""
     date: str
     payload_digest: str
     """sha1 of the payload, base32, as in WARC-Payload-Digest: what a revisit is joined by."""
@@ -209,7 +212,10 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One failed rule of one row. All failing rules are listed; the first in recipe order is decisive."""
+    """One failed rule of one row.
+
+    All failing rules are listed; the first in recipe order is decisive.
+    """
 
     gate: str
     """`dedup`, `fetch`, `shard.captioned`, ...; `record` for the rules of the reader."""

@@ -59,7 +59,7 @@ def _converter(row_type: type) -> list[tuple[str, bool]]:
 def _plain(row: Any) -> dict[str, Any]:
     return {
         name: [_plain(item) for item in getattr(row, name)] if nested else getattr(row, name)
-        for name, nested in _converter(type(row))
+        for name, nested in _converter(row.__class__)
     }
 
 
@@ -69,7 +69,10 @@ def to_batch(items: Sequence[Any], row_type: type) -> pa.RecordBatch:
 
 
 def from_dict(row_type: Any, values: dict[str, Any]) -> Any:
-    """A row from a dictionary as Arrow gives it (`to_pylist`); columns the row type lacks are ignored."""
+    """A row from a dictionary as Arrow gives it (`to_pylist`).
+
+    Columns the row type lacks are ignored.
+    """
     hints = get_type_hints(row_type)
     made = {}
     for name, nested in _converter(row_type):

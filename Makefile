@@ -1,0 +1,116 @@
+# One environment, .venv, made from requirements/dev.txt. Every target sets up what it needs.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+PACKAGES := schemas transforms recaptioner pipeline trainer
+ARGS ?=
+
+# The first interpreter on the path that fits; `make PYTHON=/path/to/python3.11 setup` names another.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
+	$$p -c '$(FITS)' >/dev/null 2>&1 && echo $$p && break; done)
+
+BOOTSTRAPPED := $(VENV)/.bootstrapped
+INSTALLED := $(VENV)/.installed
+ENERGON := .venv-energon/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format lock energon bench-pipeline clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## make .venv and install what the demo, the tests and the checks need
+	@echo "==> $(VENV) is ready"
+
+demo: $(INSTALLED) ## generate the demo crawl and curate it into out/demo
+	@echo "==> demo: out/demo"
+	@$(PY) beam_runner.py demo --output out/demo $(ARGS)
+
+test: $(INSTALLED) ## run the tests (ARGS="-k packs" picks some)
+	@echo "==> tests"
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## check style, formatting and types
+	@echo "==> ruff check"
+	@$(PY) -m ruff check .
+	@echo "==> ruff format --check"
+	@$(PY) -m ruff format --check .
+	@echo "==> mypy"
+	@$(PY) -m mypy $(PACKAGES) $(wildcard beam_runner.py)
+
+format: $(INSTALLED) ## rewrite the code to the house format
+	@$(PY) -m ruff check --fix-only .
+	@$(PY) -m ruff format .
+
+# Names, versions and hashes only. What is pinned stays pinned; ARGS=--upgrade moves to the newest.
+# base and dev hold for every platform and Python that Weft supports, cpu and gpu for Linux on x86-64.
+COMPILE = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --python $(PY) --python-version 3.11 $(ARGS)
+lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for newest versions)
+	@echo "==> requirements/uv.txt"
+	@$(COMPILE) --universal requirements/uv.in -o requirements/uv.txt
+	@echo "==> requirements/base.txt"
+	@$(COMPILE) --universal pyproject.toml -o requirements/base.txt
+	@echo "==> requirements/dev.txt"
+	@$(COMPILE) --universal pyproject.toml --extra dev -o requirements/dev.txt
+	@echo "==> requirements/cpu.txt"
+	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/cpu.in \
+		--extra clip --extra train --extra dev \
+		--overrides requirements/cpu-overrides.txt -o requirements/cpu.txt
+	@echo "==> requirements/gpu.txt"
+	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml \
+		--extra clip --extra train --extra recaption --extra dev -o requirements/gpu.txt
+
+energon: $(ENERGON) ## make .venv-energon, where the test that reads shards with Megatron-Energon runs
+
+bench-pipeline: $(INSTALLED) ## measure extract's speed, overhead and memory
+	@$(PY) -m benchmarks.pipeline $(ARGS)
+
+clean: ## remove environments, caches, builds and out/demo
+	rm -rf $(VENV) .venv-energon out/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A uv on the path is used to make the environment; without one the standard library and pip do it.
+# From then on the pinned uv inside .venv does all the work.
+$(BOOTSTRAPPED): requirements/uv.txt
+	@set -e; \
+	if [ ! -x $(PY) ]; then \
+		if [ -z "$(PYTHON)" ]; then \
+			echo "error: no Python 3.11 or 3.12 on the path (name one: make PYTHON=/path/to/python3.11 ...)" >&2; exit 2; \
+		fi; \
+		"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { \
+			echo "error: Weft needs Python 3.11 or 3.12; PYTHON=$(PYTHON) is $$("$(PYTHON)" --version 2>/dev/null || echo no Python)" >&2; exit 2; }; \
+		python=$$("$(PYTHON)" -c 'import sys; print(sys.executable)'); \
+		echo "==> making $(VENV) with $$("$$python" --version)"; \
+		if uv --version >/dev/null 2>&1; then \
+			uv venv --quiet --clear --python "$$python" $(VENV); \
+		else \
+			"$$python" -m venv --clear $(VENV) || { \
+				rm -rf $(VENV); \
+				echo "error: this Python cannot make environments: install its venv module (Debian: python3-venv) or uv" >&2; exit 2; }; \
+		fi; \
+	fi; \
+	echo "==> installing uv into $(VENV)"; \
+	if uv --version >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(PY) --require-hashes -r requirements/uv.txt; \
+	else \
+		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
+		$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt; \
+	fi; \
+	touch $@
+
+# Editable, built by the setuptools of the lock: nothing unpinned is downloaded.
+$(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml
+	@echo "==> installing requirements/dev.txt into $(VENV)"
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(ENERGON): $(BOOTSTRAPPED) requirements/energon.txt
+	@echo "==> installing requirements/energon.txt into .venv-energon"
+	@$(UV) venv --quiet --clear --python $(PY) .venv-energon
+	@$(UV) pip install --quiet --python .venv-energon/bin/python --require-hashes -r requirements/energon.txt
+	@touch $@

@@ -1,0 +1,271 @@
+"""How a Beam graph is run: in this process, in worker processes of this machine, or elsewhere.
+
+Locally it is Beam's in-process `FnApiRunner`, never the bare `DirectRunner`, which looks for a Go
+binary on the network and silently falls back. With several workers the runner and its workers live
+in a *stage process* of their own, forked from a server that has Beam imported: a worker that is
+killed makes `FnApiRunner` wait for ever, so the stage process notices, ends itself and all workers,
+and the stage is started again. Committed parts are not done twice.
+"""
+
+import argparse
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from pipeline.worker_server import start_worker_server
+from schemas.errors import StageError, UserError, WeftError
+from transforms.parts import WATCH_VARIABLE
+from transforms.sink import HEARTBEAT_VARIABLE
+
+MAX_STARTS = 3
+"""A stage whose workers die is started this often before the run gives up."""
+WORKER_DIED = 75
+"""Exit status of a stage process that lost a worker."""
+LOCAL_RUNNER = "FnApiRunner"
+
+Build = Callable[[Any], None]
+"""Adds a graph to a pipeline. Picklable: it travels to the stage process."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerConfig:
+    """Where and how wide to run."""
+
+    workers: int = 1
+    """Worker processes on this machine; 1 runs inside this process."""
+    beam_options: tuple[str, ...] = ()
+    """Options for Beam, as on a command line."""
+    heartbeats: str | None = None
+    """Local folder where workers note their progress."""
+    log: str | None = None
+    """Local file for what workers print; Beam is talkative."""
+    processes: bool = False
+    """Use a worker process even for one worker."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the graph runs inside this process."""
+        return not self.is_local or (self.workers == 1 and not self.processes)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the graph runs on this machine, by the runner that Weft drives itself."""
+        return self.runner == LOCAL_RUNNER
+
+    @property
+    def runner(self) -> str:
+        """Name of the Beam runner."""
+        name = LOCAL_RUNNER
+        for position, option in enumerate(self.beam_options):
+            if option.startswith("--runner="):
+                name = option.partition("=")[2]
+            elif option == "--runner" and position + 1 < len(self.beam_options):
+                name = self.beam_options[position + 1]
+        return name
+
+
+def check_beam_options(options: Sequence[str]) -> None:
+    """Refuse what Beam would drop with a warning only. Raises `UserError`."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
+    for group in sorted(PipelineOptions.__subclasses__(), key=lambda group: group.__name__):
+        if group.__module__.startswith("apache_beam.options"):
+            group._add_argparse_args(parser)
+    try:
+        known, unknown = parser.parse_known_args(list(options))
+    except argparse.ArgumentError as e:
+        raise UserError(f"Beam option {e.argument_name}: {e.message}") from e
+    if unknown:
+        raise UserError(
+            f"{unknown[0]}: neither an option of this command nor of Beam; see --help, and the "
+            "Beam documentation of your runner"
+        )
+    if known.runner in ("DirectRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner"):
+        raise UserError(
+            f"--runner={known.runner}: use --workers N (Beam's {LOCAL_RUNNER}); the direct runner "
+            "looks for a Go program on the network and falls back without a word"
+        )
+
+
+def run_graph(stage: str, build: Build, config: RunnerConfig) -> None:
+    """Run a graph to its end. Raises `StageError`, or what a part raised on purpose."""
+    if config.in_process:
+        _set_heartbeats(config)
+        _run_here(stage, build, config)
+        return
+    for start in range(1, MAX_STARTS + 1):
+        outcome = _run_in_stage_process(stage, build, config)
+        if outcome is None:
+            return
+        if start < MAX_STARTS:
+            logging.getLogger(__name__).warning(
+                "stage %s: %s; starting it again (%d of %d)", stage, outcome, start + 1, MAX_STARTS
+            )
+    raise StageError(
+        f"stage {stage}: {outcome}, {MAX_STARTS} times; most often that is a machine out of "
+        "memory: try fewer --workers, or a smaller input.part_bytes"
+    )
+
+
+def start_stage_server() -> None:
+    """Start importing Beam in the server that stage processes are forked from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipeline.stage_server"])
+    from multiprocessing import forkserver
+
+    forkserver.ensure_running()
+
+
+def _run_here(
+    stage: str, build: Build, config: RunnerConfig, worker_command: str | None = None
+) -> None:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    arguments = [*config.beam_options]
+    runner: Any = config.runner
+    if config.is_local:
+        environment = None
+        if worker_command is not None:
+            environment = SubprocessSDKEnvironment.from_command_string(worker_command)
+            arguments.append(f"--direct_num_workers={config.workers}")
+        runner = FnApiRunner(default_environment=environment)
+    try:
+        with beam.Pipeline(runner=runner, options=PipelineOptions(arguments)) as pipeline:
+            build(pipeline)
+    except WeftError:
+        raise
+    except Exception as e:
+        raise StageError(f"stage {stage}: {summarize(e)}") from e
+
+
+def summarize(error: BaseException) -> str:
+    """The error a part raised, without Beam's two hundred lines around it.
+
+    A worker process reports an exception as text; its last line names the error, and the last
+    frame of ours names the place.
+    """
+    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if not line.startswith((" ", "\t"))), "")
+    frames = [line.strip() for line in lines if line.lstrip().startswith("File ")]
+    trace = [
+        f'File "{frame.filename}", line {frame.lineno}, in {frame.name}'
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    ours = [
+        frame
+        for frame in [*trace, *frames]
+        if any(f"{os.sep}{name}{os.sep}" in frame for name in ("transforms", "pipeline"))
+        and "site-packages" not in frame
+        and "runners.py" not in frame
+    ]
+    text = last if ": " in last or not lines else f"{type(error).__name__}: {lines[0]}"
+    return f"{text} ({ours[-1]})" if ours else text
+
+
+def _set_heartbeats(config: RunnerConfig) -> None:
+    if config.heartbeats is not None:
+        os.environ[HEARTBEAT_VARIABLE] = config.heartbeats
+
+
+def _run_in_stage_process(stage: str, build: Build, config: RunnerConfig) -> str | None:
+    """Run the graph in a stage process; None when it ended well, else how its workers died."""
+    start_stage_server()
+    context = multiprocessing.get_context("forkserver")
+    receiver, sender = context.Pipe(duplex=False)
+    folder = tempfile.mkdtemp(prefix="weft-")
+    process = context.Process(
+        target=_stage_main, args=(stage, build, config, folder, sender), name=f"weft-{stage}"
+    )
+    process.start()
+    sender.close()
+    try:
+        process.join()
+        message = receiver.recv() if receiver.poll() else None
+    except EOFError:
+        message = None
+    finally:
+        _end_group(process)
+        receiver.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    if process.exitcode == 0:
+        return None
+    if isinstance(message, WeftError):
+        raise message
+    if process.exitcode == WORKER_DIED:
+        return "a worker process died"
+    return f"its process ended with status {process.exitcode}"
+
+
+def _end_group(process: Any) -> None:
+    """End what is left of a stage process and its workers."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def _stage_main(stage: str, build: Build, config: RunnerConfig, folder: str, sender: Any) -> None:
+    """Body of a stage process. Forks its worker server first, before any thread exists."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if config.log is not None:
+        _send_output_to(config.log)
+    worker_command = start_worker_server(folder)
+    os.environ[WATCH_VARIABLE] = str(os.getpid())
+    _set_heartbeats(config)
+    _end_with_driver()
+    threading.excepthook = _on_thread_error
+    try:
+        _run_here(stage, build, config, worker_command)
+    except WeftError as e:
+        sender.send(e)
+        sender.close()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _send_output_to(path: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
+def _end_with_driver() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="watch-driver", daemon=True).start()
+
+
+def _on_thread_error(args: threading.ExceptHookArgs) -> None:
+    """Beam waits for a worker in a thread, which raises when the worker ends badly."""
+    if args.thread is not None and args.thread.name == "run_worker":
+        os._exit(WORKER_DIED)
+    _default_excepthook(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _default_excepthook(
+    kind: type[BaseException], value: BaseException | None, trace: TracebackType | None
+) -> None:
+    traceback.print_exception(kind, value, trace)

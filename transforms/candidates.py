@@ -1,0 +1,276 @@
+"""Candidates: everything gate `shard` sees of a row, joined once and kept.
+
+Uses of an image travel to its bucket of URLs, where the answers lie (`images`) and the frequencies
+(`image_refs`); what is found travels back to the part the use came from. There documents, captions
+and texts get their image facts, scores and duplicates side by side. Changing a threshold reads
+these tables again and joins nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.rows import Caption, Image
+from schemas.tables import schema_of
+from transforms.pages import (
+    PAGE_SCHEMA,
+    positions,
+    rows_with,
+    some,
+    take_or_null,
+)
+from transforms.refs import RefsConfig, url_bucket
+from transforms.select_images import (
+    NODE_COLUMNS,
+    PAGE_COLUMNS,
+    KeptFiles,
+    exact_duplicates,
+    read_kept_pages,
+)
+from transforms.shuffle import Block, split_rows
+from transforms.sink import Part, PartSink
+from transforms.table_files import iter_batches, read_rows, read_table
+from transforms.text_scores import count_words
+
+STAGE = "shard"
+STEP_VERSION = 1
+
+_IMAGE_FACTS = [
+    field.with_nullable(True)
+    for field in schema_of(Image)
+    if field.name not in ("image_url", "attempt")
+]
+_FREQUENCIES = [pa.field("url_documents", pa.int64()), pa.field("url_sites", pa.int64())]
+MISSING = "missing"
+"""Outcome of an image URL that nothing answered."""
+
+_LOOKUP_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.string()),
+        pa.field("part", pa.string()),
+        pa.field("id", pa.string()),
+        pa.field("node", pa.int64()),
+        pa.field("image_url", pa.string()),
+    ]
+)
+_FOUND_SCHEMA = pa.schema(
+    [*(_LOOKUP_SCHEMA.field(n) for n in ("row", "id", "node")), *_IMAGE_FACTS, *_FREQUENCIES]
+)
+
+_DUPLICATES = [pa.field("component", pa.string()), pa.field("rank_length", pa.int64())]
+
+DOCUMENT_SCHEMA = pa.schema([*PAGE_SCHEMA, *_DUPLICATES])
+"""A document or text as gate `shard` sees it; `component` is null where it has no duplicate."""
+
+NODE_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("node", pa.int64()),
+        pa.field("kind", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("words", pa.int64()),
+        pa.field("characters", pa.int64()),
+        pa.field("image_url", pa.string()),
+        pa.field("alt", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("figcaption", pa.string()),
+        pa.field("declared_width", pa.int64()),
+        pa.field("declared_height", pa.int64()),
+        *_IMAGE_FACTS,
+        *_FREQUENCIES,
+    ]
+)
+"""A node of a document: an image with its facts, or a paragraph with its length."""
+
+CAPTION_SCHEMA = pa.schema(
+    [
+        *schema_of(Caption),
+        pa.field("words", pa.int64()),
+        pa.field("characters", pa.int64()),
+        *_IMAGE_FACTS,
+        *_FREQUENCIES,
+        *(field for field in PAGE_COLUMNS if field.name not in ("words", "characters")),
+        *_DUPLICATES,
+    ]
+)
+"""A caption of an image: `words` and `characters` are the caption's, other measures the page's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFiles:
+    """The files of one part that candidates are made of."""
+
+    kept: KeptFiles
+    wanted_images: str | None
+    wanted_captions: str | None
+
+
+@dataclass(eq=False)
+class EmitUses:
+    """Map side: every selected image node and caption, to the bucket of its image URL."""
+
+    output: str
+    config: RefsConfig
+
+    def __call__(self, part: Part) -> Iterator[Block]:
+        """Yield uses by URL, and an empty block for the part itself."""
+        files: CandidateFiles = part.spec
+        name = files.kept.pages.part
+        tables = []
+        images = read_table(self.output, some(files.wanted_images), ["id", "node", "image_url"])
+        if images is not None:
+            tables.append(_uses("node", name, images["id"], images["node"], images["image_url"]))
+        captions = read_table(
+            self.output, some(files.wanted_captions), ["caption_id", "node", "image_url"]
+        )
+        if captions is not None:
+            ids, nodes = captions["caption_id"], captions["node"]
+            tables.append(_uses("caption", name, ids, nodes, captions["image_url"]))
+        for uses in tables:
+            urls = uses["image_url"].to_pylist()
+            names = [f"url {url_bucket(url, self.config.buckets)}" for url in urls]
+            yield from split_rows(uses, names)
+        yield f"part {name}", _LOOKUP_SCHEMA.empty_table()
+
+
+def _uses(
+    row: str, part: str, ids: pa.ChunkedArray, nodes: pa.ChunkedArray, urls: pa.ChunkedArray
+) -> pa.Table:
+    count = len(ids)
+    rows = pa.array([row] * count, pa.string())
+    parts = pa.array([part] * count, pa.string())
+    return pa.table([rows, parts, ids, nodes, urls], names=_LOOKUP_SCHEMA.names).cast(
+        _LOOKUP_SCHEMA
+    )
+
+
+@dataclass(eq=False)
+class LookUpImages:
+    """First reduce: what is known of each image URL, back to the parts that use it."""
+
+    output: str
+    images: Mapping[str, str]
+    """Bucket -> file of `images`."""
+    image_refs: Mapping[str, str]
+    """Bucket -> file of `image_refs`."""
+
+    def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
+        """Join by URL."""
+        kind, _, name = bucket.partition(" ")
+        if kind == "part":
+            yield name, _FOUND_SCHEMA.empty_table()
+            return
+        images = read_rows(self.output, some(self.images.get(name)), "images")
+        refs = read_rows(self.output, some(self.image_refs.get(name)), "image_refs")
+        at = positions(images["image_url"], rows["image_url"])
+        found = rows.select(["row", "id", "node"])
+        for field in _IMAGE_FACTS:
+            column = take_or_null(images[field.name], at)
+            if field.name == "outcome":
+                column = pc.fill_null(column, MISSING)
+            found = found.append_column(field.name, column)
+        at = positions(refs["image_url"], rows["image_url"])
+        for field, source in zip(_FREQUENCIES, ("documents", "sites"), strict=True):
+            found = found.append_column(field.name, take_or_null(refs[source], at))
+        yield from split_rows(found.cast(_FOUND_SCHEMA), rows["part"])
+
+
+@dataclass(eq=False)
+class BuildCandidates:
+    """Last reduce: the candidates of a part."""
+
+    output: str
+    files: Mapping[str, CandidateFiles]
+    """Part name -> its files."""
+
+    def __call__(self, part: Part, rows: pa.Table, sink: PartSink) -> None:
+        """Join a part's rows with what was found."""
+        files = self.files[part.spec]
+        pages = self._with_duplicates(read_kept_pages(self.output, files.kept), files.kept)
+        texts = rows_with(pages, "kind", ["text"])
+        sink.write("candidates_texts", texts)
+        documents = rows_with(pages, "kind", ["document"])
+        again = pc.is_in(documents["id"], value_set=exact_duplicates(self.output, files.kept))
+        documents = documents.filter(pc.invert(again))
+        sink.write("candidates_documents", documents)
+        self._nodes(documents["id"].combine_chunks(), files, rows_with(rows, "row", ["node"]), sink)
+        self._captions(documents, files, rows_with(rows, "row", ["caption"]), sink)
+
+    def _with_duplicates(self, pages: pa.Table, files: KeptFiles) -> pa.Table:
+        clusters = read_table(self.output, some(files.clusters), ["id", "component", "length"])
+        if clusters is None:
+            pages = pages.append_column("component", pa.nulls(len(pages), pa.string()))
+            return pages.append_column("rank_length", pa.nulls(len(pages), pa.int64()))
+        at = positions(clusters["id"], pages["id"])
+        pages = pages.append_column("component", take_or_null(clusters["component"], at))
+        return pages.append_column("rank_length", take_or_null(clusters["length"], at))
+
+    def _nodes(self, ids: pa.Array, files: CandidateFiles, found: pa.Table, sink: PartSink) -> None:
+        facts = found.append_column("place", _places(found["id"], found["node"]))
+        for path in files.kept.pages.paths("documents"):
+            for batch in iter_batches(self.output, path):
+                kept = pa.Table.from_batches([batch]).filter(
+                    pc.is_in(batch.column("doc_id"), value_set=ids)
+                )
+                if not len(kept):
+                    continue
+                nodes = flat_nodes(kept)
+                at = positions(facts["place"], _places(nodes["id"], nodes["node"]))
+                # An image node that gate fetch refused has no facts and goes no further.
+                chosen = pc.or_(pc.equal(nodes["kind"], "text"), pa.array(at >= 0))
+                nodes, at = nodes.filter(chosen), at[np.asarray(chosen)]
+                for field in (*_IMAGE_FACTS, *_FREQUENCIES):
+                    nodes = nodes.append_column(field.name, take_or_null(facts[field.name], at))
+                sink.write("candidates_nodes", nodes.cast(NODE_SCHEMA))
+
+    def _captions(
+        self, documents: pa.Table, files: CandidateFiles, found: pa.Table, sink: PartSink
+    ) -> None:
+        captions = read_table(self.output, some(files.wanted_captions))
+        if captions is None:
+            return
+        texts = captions["text"].to_pylist()
+        captions = captions.append_column("words", pa.array([count_words(t) for t in texts]))
+        captions = captions.append_column("characters", pa.array([len(t) for t in texts]))
+        at = positions(found["id"], captions["caption_id"])
+        for field in (*_IMAGE_FACTS, *_FREQUENCIES):
+            captions = captions.append_column(field.name, take_or_null(found[field.name], at))
+        at = positions(documents["id"], captions["doc_id"])
+        for field in CAPTION_SCHEMA:
+            if field.name not in captions.column_names:
+                source = "title" if field.name == "page_title" else field.name
+                captions = captions.append_column(field.name, take_or_null(documents[source], at))
+        sink.write(
+            "candidates_captions", captions.select(CAPTION_SCHEMA.names).cast(CAPTION_SCHEMA)
+        )
+
+
+def _places(ids: pa.ChunkedArray, nodes: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A node's document and position as one value."""
+    return pc.binary_join_element_wise(ids, pc.cast(nodes, pa.string()), ":")
+
+
+def flat_nodes(documents: pa.Table) -> pa.Table:
+    """The nodes of some documents, a row each: `id`, `node`, lengths, and the node's columns."""
+    column = documents["nodes"].combine_chunks()
+    flat = column.flatten()
+    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    numbers = np.arange(len(flat)) - np.repeat(starts, lengths)
+    texts = pc.struct_field(flat, "text").to_pylist()
+    return pa.table(
+        {
+            "id": documents["doc_id"].take(pc.list_parent_indices(column)),
+            "node": pa.array(numbers, pa.int64()),
+            "kind": pc.struct_field(flat, "kind"),
+            "role": pc.struct_field(flat, "role"),
+            "text": pc.struct_field(flat, "text"),
+            "words": pa.array([count_words(t) if t else 0 for t in texts], pa.int64()),
+            "characters": pa.array([len(t) if t else 0 for t in texts], pa.int64()),
+            **{name: pc.struct_field(flat, name) for name in NODE_COLUMNS},
+        }
+    )

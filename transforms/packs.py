@@ -1,0 +1,191 @@
+"""Packs: indexed tar files of image bytes as received, written once and read by range.
+
+A pack is spooled to a local disk and published under the hash of its content, so two attempts at a
+part cannot harm each other, and what no commit names is an orphan. Rows carry locators `(pack,
+offset, size)`; bytes never travel through a shuffle.
+"""
+
+import contextlib
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, cast
+
+from schemas.errors import ImageMissingError
+from schemas.rows import Locator
+from transforms import storage
+
+BLOCK = tarfile.BLOCKSIZE
+MAX_GAP_BYTES = 64 * 1024
+"""Two ranges of a pack closer than this are read as one: cheaper than another request."""
+MAX_SPAN_BYTES = 16 * 1024 * 1024
+
+
+def packs_url(output: str) -> str:
+    """The folder of the packs of an output."""
+    return storage.join(output, "packs")
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """A constant tar header: no owner, no clock."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o644
+    return info.tobuf(format=tarfile.USTAR_FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where an image lies: the number of the pack within its writer, and the byte range."""
+
+    pack: int
+    offset: int
+    size: int
+
+
+class PackWriter:
+    """Writes the images of one part into as few packs as `max_bytes` allows.
+
+    The same key is written once. `close` publishes the packs and returns their names, in the order
+    that `Slot.pack` counts; leaving the block without it publishes nothing.
+    """
+
+    def __init__(self, output: str, max_bytes: int) -> None:
+        self._output = output
+        self._max_bytes = max_bytes
+        self._spool = storage.spool_folder(output)
+        self._file: BinaryIO | None = None
+        self._path = ""
+        self._hash = hashlib.sha256()
+        self._position = 0
+        self._names: list[str] = []
+        self._slots: dict[str, Slot] = {}
+
+    def __enter__(self) -> "PackWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+
+    def add(self, image_key: str, extension: str, data: bytes) -> Slot:
+        """Append an image as `<image_key>.<extension>`; returns where its bytes lie."""
+        known = self._slots.get(image_key)
+        if known is not None:
+            return known
+        if self._file is not None and self._position + len(data) > self._max_bytes:
+            self._finish()
+        if self._file is None:
+            handle, self._path = tempfile.mkstemp(
+                prefix=storage.TEMPORARY_PREFIX, suffix=".tar", dir=self._spool
+            )
+            self._file = cast(BinaryIO, os.fdopen(handle, "wb"))
+            self._hash = hashlib.sha256()
+            self._position = 0
+        self._write(tar_header(f"{image_key}.{extension}", len(data)))
+        slot = Slot(len(self._names), self._position, len(data))
+        self._write(data + b"\0" * (-len(data) % BLOCK))
+        self._slots[image_key] = slot
+        return slot
+
+    def close(self) -> list[str]:
+        """Publish; the names of the packs."""
+        if self._file is not None:
+            self._finish()
+        return self._names
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        self._file.write(data)
+        self._hash.update(data)
+        self._position += len(data)
+
+    def _finish(self) -> None:
+        assert self._file is not None
+        self._write(b"\0" * (2 * BLOCK))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._file = None
+        name = f"{self._hash.hexdigest()[:32]}.tar"
+        os.chmod(self._path, 0o644)
+        storage.upload(self._path, storage.join(packs_url(self._output), name))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        self._names.append(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One range to read, and the locators that lie in it."""
+
+    pack: str
+    start: int
+    end: int
+    locators: tuple[Locator, ...]
+
+
+def coalesce(
+    locators: Sequence[Locator],
+    max_gap: int = MAX_GAP_BYTES,
+    max_span: int = MAX_SPAN_BYTES,
+) -> list[Span]:
+    """Join ranges of a pack that are near each other into one read each."""
+    spans: list[Span] = []
+    group: list[Locator] = []
+    end = 0
+    for locator in sorted(set(locators), key=lambda item: (item.pack, item.offset, item.size)):
+        stop = locator.offset + locator.size
+        if group and (
+            locator.pack != group[0].pack
+            or locator.offset - end > max_gap
+            or max(end, stop) - group[0].offset > max_span
+        ):
+            spans.append(Span(group[0].pack, group[0].offset, end, tuple(group)))
+            group = []
+        end = max(end, stop) if group else stop
+        group.append(locator)
+    if group:
+        spans.append(Span(group[0].pack, group[0].offset, end, tuple(group)))
+    return spans
+
+
+def read_images(output: str, locators: Sequence[Locator]) -> dict[Locator, bytes | Exception]:
+    """The bytes of many images, by coalesced range reads that fsspec runs side by side.
+
+    A range that cannot be read whole gives an `ImageMissingError` as its value, so that one lost
+    pack does not hide the images of another. Memory: the sum of the ranges; call it in windows.
+    """
+    spans = coalesce(locators)
+    folder = packs_url(output)
+    fs, _ = storage.resolve(folder)
+    paths = [storage.resolve(storage.join(folder, span.pack))[1] for span in spans]
+    blocks = fs.cat_ranges(
+        paths, [span.start for span in spans], [span.end for span in spans], on_error="return"
+    )
+    found: dict[Locator, bytes | Exception] = {}
+    for span, block in zip(spans, blocks, strict=True):
+        for locator in span.locators:
+            start = locator.offset - span.start
+            if isinstance(block, Exception):
+                reason = f"{type(block).__name__}: {block}"
+            elif len(block) < start + locator.size:
+                reason = "the pack is cut short"
+            else:
+                found[locator] = bytes(block[start : start + locator.size])
+                continue
+            found[locator] = ImageMissingError(
+                f"pack {locator.pack}, {locator.size} bytes at {locator.offset}: {reason}"
+            )
+    return found

@@ -1,0 +1,128 @@
+"""The pages of one extracted part, as the stages after extract read them.
+
+Documents, texts, captions and scores of a part lie side by side in files of the same part, so they
+are joined here without a shuffle. What is learned elsewhere about a page (its duplicates, its
+images) is shuffled back to the part.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.rows import Document, TextScore
+from schemas.tables import schema_of
+from transforms.table_files import iter_batches, read_rows, read_table
+
+_FACTS = ("url", "site", "title", "language_declared", "date", "charset", "truncated")
+_SCORES = [column.name for column in schema_of(TextScore) if column.name != "id"]
+
+PAGE_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("kind", pa.string()),
+        *(schema_of(Document).field(name) for name in _FACTS),
+        pa.field("image_nodes", pa.int64()),
+        *(schema_of(TextScore).field(name) for name in _SCORES),
+    ]
+)
+"""What gate `dedup` sees: a row a page. `kind` is `document` or `text`; `title` is the page's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFiles:
+    """The files of one extracted part; None where the part has no such row."""
+
+    part: str
+    documents: str | None
+    texts: str | None
+    captions: str | None
+    scores_text: str | None
+    image_records: str | None
+
+    def paths(self, table: str) -> list[str]:
+        """The path of a table's file, as a list of at most one."""
+        return some(getattr(self, table))
+
+
+def some(path: str | None) -> list[str]:
+    """A path that may be missing, as a list of at most one."""
+    return [] if path is None else [path]
+
+
+def positions(ids: pa.ChunkedArray, of: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The row of `ids` at which each value of `of` stands, -1 where it does not."""
+    found = pc.index_in(of, value_set=ids.combine_chunks())
+    return pc.fill_null(found, -1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def take_or_null(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    """Values at rows; null where the row is -1."""
+    return column.take(pa.array(rows, mask=rows < 0))
+
+
+def read_pages(output: str, files: PageFiles) -> pa.Table:
+    """The pages of a part, documents first, as `PAGE_SCHEMA`; no page text is read."""
+    tables = []
+    for kind, name, key in (("document", "documents", "doc_id"), ("text", "texts", "text_id")):
+        columns = [key, *_FACTS, *(["nodes"] if kind == "document" else [])]
+        found = read_table(output, files.paths(name), columns)
+        if found is None:
+            continue
+        counts = _image_counts(found["nodes"]) if kind == "document" else np.zeros(len(found), int)
+        tables.append(
+            pa.table(
+                {
+                    "id": found[key],
+                    "kind": pa.array([kind] * len(found), pa.string()),
+                    **{fact: found[fact] for fact in _FACTS},
+                    "image_nodes": pa.array(counts, pa.int64()),
+                }
+            )
+        )
+    if not tables:
+        return PAGE_SCHEMA.empty_table()
+    pages = pa.concat_tables(tables)
+    scores = read_rows(output, files.paths("scores_text"), "scores_text")
+    rows = positions(scores["id"], pages["id"])
+    for name in _SCORES:
+        pages = pages.append_column(name, take_or_null(scores[name], rows))
+    return pages.select(PAGE_SCHEMA.names).cast(PAGE_SCHEMA)
+
+
+def _image_counts(nodes: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    is_image = pc.equal(pc.struct_field(pc.list_flatten(nodes), "kind"), "image")
+    parents = pc.list_parent_indices(nodes).to_numpy()
+    counts = np.zeros(len(nodes), np.int64)
+    np.add.at(counts, parents[is_image.to_numpy().astype(bool)], 1)
+    return counts
+
+
+def iter_page_texts(
+    output: str, files: PageFiles, rows: int = 512
+) -> Iterator[tuple[list[str], list[str]]]:
+    """Ids and full texts of a part's pages, a batch at a time, in the order of `read_pages`."""
+    for path in files.paths("documents"):
+        for batch in iter_batches(output, path, rows):
+            yield batch.column("doc_id").to_pylist(), document_texts(batch.column("nodes"))
+    for path in files.paths("texts"):
+        for batch in iter_batches(output, path, rows):
+            yield batch.column("text_id").to_pylist(), batch.column("text").to_pylist()
+
+
+def document_texts(nodes: pa.ListArray) -> list[str]:
+    """The text of each document: its text nodes, blank lines between."""
+    texts = pc.struct_field(nodes.flatten(), "text").to_pylist()
+    ends = np.cumsum(nodes.value_lengths().to_numpy(zero_copy_only=False))
+    return [
+        "\n\n".join(text for text in texts[start:end] if text)
+        for start, end in zip(np.concatenate(([0], ends[:-1])), ends, strict=True)
+    ]
+
+
+def rows_with(table: pa.Table, column: str, values: Sequence[str] | pa.Array) -> pa.Table:
+    """The rows whose column holds one of some values."""
+    return table.filter(pc.is_in(table[column], value_set=pa.array(values, pa.string())))

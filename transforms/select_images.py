@@ -1,0 +1,220 @@
+"""Which images and captions of the kept pages are worth having: gate `fetch`.
+
+It sees what the page says of an image, before any byte of it. Documents whose exact text a better
+ranked page has are left out here; nearer judgement waits for gate `shard`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.rows import Caption
+from schemas.tables import schema_of
+from transforms.gates import RowGate, evaluate, ledger_rows
+from transforms.ledger import builtin_ledger
+from transforms.pages import (
+    PAGE_SCHEMA,
+    PageFiles,
+    positions,
+    read_pages,
+    rows_with,
+    some,
+    take_or_null,
+)
+from transforms.sink import Part, PartSink
+from transforms.table_files import iter_batches, read_table
+
+STEP_VERSION = 1
+GATE = "fetch"
+
+PAGE_COLUMNS = [
+    field.with_name("page_title" if field.name == "title" else field.name)
+    for field in PAGE_SCHEMA
+    if field.name not in ("id", "kind", "url")
+]
+NODE_COLUMNS = ("image_url", "alt", "title", "figcaption", "declared_width", "declared_height")
+
+FETCH_IMAGE_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("node", pa.int64()),
+        pa.field("page_url", pa.string()),
+        pa.field("image_url", pa.string()),
+        pa.field("alt", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("figcaption", pa.string()),
+        pa.field("declared_width", pa.int64()),
+        pa.field("declared_height", pa.int64()),
+        *PAGE_COLUMNS,
+    ]
+)
+"""What gate `fetch` sees of an image node: `title` is the image's, `page_title` the page's."""
+
+FETCH_CAPTION_SCHEMA = pa.schema(
+    [
+        *(field for field in schema_of(Caption) if field.name != "doc_id"),
+        pa.field("id", pa.string()),
+        *PAGE_COLUMNS,
+    ]
+)
+"""What gate `fetch` sees of a caption; `id` is its document's."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """A part's pages, and what dedup said of them."""
+
+    pages: PageFiles
+    signatures: str | None
+    clusters: str | None
+    repeats: str | None
+
+
+def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
+    """The pages of a part that passed gate `dedup`, each record once."""
+    pages = read_pages(output, files.pages)
+    signed = read_table(output, some(files.signatures), ["id"])
+    if signed is None:
+        return pages.slice(0, 0)
+    pages = rows_with(pages, "id", signed["id"].combine_chunks())
+    repeats = read_table(output, some(files.repeats))
+    if repeats is not None:
+        again = pc.is_in(pages["id"], value_set=repeats["id"].combine_chunks())
+        pages = pages.filter(pc.invert(again))
+    return pages
+
+
+def exact_duplicates(output: str, files: KeptFiles) -> pa.Array:
+    """Ids of the part's pages whose exact text a better-ranked page has."""
+    clusters = read_table(output, some(files.clusters), ["kind", "id", "rank"])
+    if clusters is None:
+        return pa.array([], pa.string())
+    worse = pc.and_(pc.equal(clusters["kind"], "text"), pc.greater(clusters["rank"], 0))
+    return clusters.filter(worse)["id"].combine_chunks()
+
+
+@dataclass(eq=False)
+class SelectImages:
+    """Part function: gate `fetch` over image nodes and captions of documents that dedup kept."""
+
+    output: str
+    image_gate: RowGate
+    caption_gate: RowGate
+
+    def setup(self) -> None:
+        """Nothing is heavy here."""
+
+    def __call__(self, part: Part, sink: PartSink) -> None:
+        """Select what is worth fetching."""
+        files: KeptFiles = part.spec
+        documents = self._documents(files, sink)
+        columns = [name for name in FETCH_IMAGE_SCHEMA.names if name not in NODE_COLUMNS]
+        pages = documents.rename_columns(
+            ["page_url" if n == "url" else "page_title" if n == "title" else n
+             for n in documents.column_names]
+        )  # fmt: skip
+        for path in files.pages.paths("documents"):
+            for batch in iter_batches(self.output, path):
+                nodes = image_nodes(batch)
+                sink.seen("image_nodes", len(nodes))
+                rows = positions(pages["id"], nodes["id"])
+                self._orphans(sink, "image_nodes", "image", nodes["id"], nodes["node"], rows)
+                nodes, rows = nodes.filter(pa.array(rows >= 0)), rows[rows >= 0]
+                for name in columns:
+                    if name not in nodes.column_names:
+                        nodes = nodes.append_column(name, take_or_null(pages[name], rows))
+                self._judge(sink, "image_nodes", self.image_gate, "image", nodes)
+        for path in files.pages.paths("captions"):
+            for batch in iter_batches(self.output, path, 8192):
+                self._captions(sink, pa.Table.from_batches([batch]), pages)
+
+    def _documents(self, files: KeptFiles, sink: PartSink) -> pa.Table:
+        """Documents with a text of their own; the others are counted as duplicates."""
+        documents = rows_with(read_kept_pages(self.output, files), "kind", ["document"])
+        sink.seen("documents", len(documents))
+        again = pc.is_in(documents["id"], value_set=exact_duplicates(self.output, files))
+        self._builtin(
+            sink, "documents", "document", documents.filter(again)["id"], None, "duplicate",
+            "the best-ranked page of its exact text",
+        )  # fmt: skip
+        kept = documents.filter(pc.invert(again))
+        sink.count("documents", kept=len(kept))
+        return kept
+
+    def _captions(self, sink: PartSink, captions: pa.Table, pages: pa.Table) -> None:
+        sink.seen("captions", len(captions))
+        rows = positions(pages["id"], captions["doc_id"])
+        self._orphans(sink, "captions", "caption", captions["caption_id"], None, rows)
+        kept, rows = captions.filter(pa.array(rows >= 0)), rows[rows >= 0]
+        seen = kept.rename_columns(
+            ["id" if name == "doc_id" else name for name in kept.column_names]
+        )
+        for field in PAGE_COLUMNS:
+            seen = seen.append_column(field.name, take_or_null(pages[field.name], rows))
+        decisions = evaluate(self.caption_gate, seen.select(FETCH_CAPTION_SCHEMA.names))
+        sink.write(
+            "ledger", ledger_rows(f"{GATE}.caption", "caption", kept["caption_id"], None, decisions)
+        )
+        sink.count(
+            "captions", kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule()
+        )
+        sink.write("wanted_captions", kept.filter(pa.array(decisions.keep)))
+
+    def _judge(self, sink: PartSink, table: str, gate: RowGate, kind: str, rows: pa.Table) -> None:
+        rows = rows.select(FETCH_IMAGE_SCHEMA.names)
+        decisions = evaluate(gate, rows)
+        sink.write(
+            "ledger", ledger_rows(f"{GATE}.{kind}", kind, rows["id"], rows["node"], decisions)
+        )
+        sink.count(table, kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule())
+        kept = rows.filter(pa.array(decisions.keep))
+        sink.write("wanted_images", kept.select(["id", "node", "image_url", "page_url", "site"]))
+
+    def _orphans(
+        self,
+        sink: PartSink,
+        table: str,
+        kind: str,
+        ids: pa.ChunkedArray,
+        nodes: pa.ChunkedArray | None,
+        rows: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    ) -> None:
+        """Rows whose document did not come this far."""
+        lost = pa.array(rows < 0)
+        self._builtin(
+            sink, table, kind, ids.filter(lost), None if nodes is None else nodes.filter(lost),
+            "document_rejected", "its document passes gate dedup and is no duplicate",
+        )  # fmt: skip
+
+    def _builtin(
+        self,
+        sink: PartSink,
+        table: str,
+        kind: str,
+        ids: pa.ChunkedArray,
+        nodes: pa.ChunkedArray | None,
+        rule: str,
+        threshold: str,
+    ) -> None:
+        sink.count(table, rejected={rule: len(ids)})
+        sink.write("ledger", builtin_ledger(GATE, kind, ids, nodes, rule, threshold))
+
+
+def image_nodes(batch: pa.RecordBatch) -> pa.Table:
+    """The image nodes of a batch of documents, with what the page says of each image."""
+    nodes = batch.column("nodes")
+    flat = nodes.flatten()
+    parents = pc.list_parent_indices(nodes)
+    lengths = nodes.value_lengths().to_numpy(zero_copy_only=False)
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(lengths) else lengths
+    numbers = np.arange(len(flat)) - np.repeat(starts, lengths)
+    table = pa.table(
+        {
+            "id": batch.column("doc_id").take(parents),
+            "node": pa.array(numbers, pa.int64()),
+            **{name: pc.struct_field(flat, name) for name in NODE_COLUMNS},
+        }
+    )
+    return table.filter(pc.equal(pc.struct_field(flat, "kind"), "image"))
