@@ -6,6 +6,7 @@ exit. Nothing here ever opens a final name for writing.
 """
 
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import OutputError
 
@@ -45,6 +47,12 @@ def publish(url: str) -> Iterator[BinaryIO]:
     if isinstance(fs, LocalFileSystem):
         with _publish_local(path) as file:
             yield file
+        return
+    if isinstance(fs, MemoryFileSystem):
+        # It publishes on open whatever `autocommit` says.
+        buffer = io.BytesIO()
+        yield buffer
+        fs.pipe_file(path, buffer.getvalue())
         return
     file = fs.open(path, "wb", autocommit=False)
     try:

@@ -1,0 +1,244 @@
+"""Weft's command line: `python beam_runner.py COMMAND`, also installed as `weft`.
+
+Thin on purpose: it parses, calls `pipeline`, prints, and turns errors into one line and an exit
+code: 2 for what the user can mend in the command or the recipe, 1 for a run that failed.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from schemas.errors import StageError, UserError
+
+app = typer.Typer(
+    name="weft",
+    help="Web crawls into corpora for multimodal pre-training: captioned images, interleaved "
+    "documents and text, as WebDataset shards, with the reason for every row kept or dropped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_PASS_BEAM_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+Inputs = Annotated[
+    list[str],
+    typer.Option(
+        "--input", "-i",
+        help="WARC file, folder, glob, text file with a path a line, or any fsspec URL. Repeat it.",
+    ),
+]  # fmt: skip
+Output = Annotated[
+    str, typer.Option("--output", "-o", help="Folder or fsspec URL for tables, packs and shards.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change a value of the recipe: --set gates.shard.captioned.min_side.min=150. A rule "
+        "set to false is switched off: --set gates.dedup.language=false. Repeat it.",
+    ),
+]
+Stages = Annotated[
+    str | None,
+    typer.Option(help="Only these stages, by comma: extract,dedup,refs,shard. Default: all."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", "-w",
+        help="Worker processes on this machine; 1 runs inside this process. Default: one a core.",
+    ),
+]  # fmt: skip
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
+
+
+@app.command(
+    "run",
+    context_settings=_PASS_BEAM_OPTIONS,
+    epilog="Any option of Beam may follow, such as --runner=FlinkRunner; an unknown one is an "
+    "error. Run the same command again to resume: what is committed is not done twice.",
+)
+def run_command(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a .toml file.")],
+    input_: Inputs,
+    output: Output,
+    stages: Stages = None,
+    set_: Sets = None,
+    workers: Workers = None,
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Use a worker process even for --workers 1.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a recipe on a crawl: WARC files in, shards of three streams out."""
+    from pipeline import funnel
+    from pipeline.run import RunOptions, execute
+    from pipeline.stages import STAGES
+
+    options = RunOptions(
+        recipe=recipe,
+        inputs=input_,
+        output=output,
+        stages=STAGES if stages is None else [name.strip() for name in stages.split(",")],
+        overrides=set_ or (),
+        workers=workers,
+        processes=processes,
+        beam_options=context.args,
+        quiet=quiet,
+    )
+    state = execute(options)
+    console = Console()
+    funnel.show(state, console)
+    console.print(
+        f"\nNext: weft inspect {output}    (samples, sizes, languages, what each rule rejected)",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command("demo")
+def demo_command(
+    output: Output = "out/demo",
+    workers: Workers = None,
+    pages: Annotated[int, typer.Option(help="Pages of the generated crawl.")] = 300,
+    seed: Annotated[int, typer.Option(help="Seed of the generated crawl.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Generate a small crawl and run the recipe `demo` on it: the whole pipeline in a minute."""
+    from pipeline import funnel
+    from pipeline.demo import generate_demo_crawl
+    from pipeline.run import RunOptions, execute
+
+    crawl = Path(output).with_name(Path(output).name + "-crawl")
+    if not quiet:
+        typer.echo(f"Generating a crawl of about {pages} pages in {crawl} ...", err=True)
+    crawl.mkdir(parents=True, exist_ok=True)
+    generate_demo_crawl(crawl, seed=seed, pages=pages)
+    state = execute(RunOptions("demo", [str(crawl)], output, workers=workers, quiet=quiet))
+    console = Console()
+    funnel.show(state, console)
+    console.print(
+        f"\nShards of three streams are in {output}/shards. What to do next:\n"
+        f"  weft inspect {output}                      what is in them, and what each rule cost\n"
+        f"  weft inspect {output} --sql 'SELECT rule, count(*) FROM ledger GROUP BY ALL'\n"
+        f"  weft run demo --input {crawl} --output {output} "
+        "--set gates.shard.captioned.min_side.min=300\n"
+        "                                            change a threshold: only shards are redone\n"
+        "  weft run mm1 --input YOUR.warc.gz --output out/mine",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+@app.command("plan", context_settings=_PASS_BEAM_OPTIONS)
+def plan_command(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="Name of a shipped recipe, or a .toml file.")],
+    input_: Inputs,
+    output: Output,
+    set_: Sets = None,
+    workers: Workers = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what `run` would do: input sizes, parts to run, parts that are up to date."""
+    from pipeline import plan
+    from pipeline.run import RunOptions
+
+    made = plan.make_plan(
+        RunOptions(recipe, input_, output, overrides=set_ or (), workers=workers,
+                   beam_options=context.args)
+    )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(made, indent=1))
+    else:
+        plan.show(made, Console())
+
+
+@app.command("inspect")
+def inspect_command(
+    output: Annotated[str, typer.Argument(help="An output of `run`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    sql: Annotated[
+        str | None, typer.Option(help="A DuckDB query over the tables of the run.")
+    ] = None,
+) -> None:
+    """Show what is in an output: samples, sizes, languages, sites, what each rule rejected."""
+    from pipeline import inspect
+
+    console = Console()
+    if sql is not None:
+        result = inspect.run_sql(output, sql)
+        if as_json:
+            typer.echo(inspect.sql_json(result))
+        else:
+            inspect.render_sql(result, console)
+        return
+    facts = inspect.inspect_output(output)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        inspect.render(facts, console)
+
+
+@app.command("recipes")
+def recipes_command() -> None:
+    """List the recipes that come with Weft."""
+    from pipeline.recipe import load_recipe, shipped_recipes
+
+    for name in shipped_recipes():
+        typer.echo(f"{name:16} {load_recipe(name).settings.description}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Program entry; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # Beam says on import that it was installed without its Google client libraries.
+    logging.getLogger().addFilter(_is_not_about_apitools)
+    try:
+        answer: Any = app(args=arguments, standalone_mode=False)
+    except UserError as e:
+        return _fail(e, 2)
+    except StageError as e:
+        return _fail(e, 1)
+    except typer.Exit as e:
+        return int(e.exit_code)
+    except Exception as e:
+        return _other_failure(e)
+    except KeyboardInterrupt:
+        print("weft: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    return int(answer or 0)
+
+
+def _other_failure(error: Exception) -> int:
+    """Click's own errors (unknown option, missing argument) are the user's; others are bugs."""
+    show = getattr(error, "format_message", None)
+    if show is not None:
+        return _fail(UserError(show()), 2)
+    if type(error).__name__ == "Abort":
+        return 130
+    if isinstance(error, BrokenPipeError):
+        # Whoever read the output has gone, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    raise error
+
+
+def _is_not_about_apitools(record: logging.LogRecord) -> bool:
+    return "apitools" not in record.getMessage()
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"weft: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The funnel: how many rows entered each stage, and what became of them, as a table to print."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.state import RunState
+from schemas.shards import STREAMS
+
+RULES_SHOWN = 3
+
+
+def reasons(counts: dict[str, Any]) -> str:
+    """The rules and errors that cost most, with their counts."""
+    tolls = {**counts["rejected_by_rule"], **counts["failed_by_error"]}
+    worst = sorted(tolls.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{name} {rows:,}" for name, rows in worst[:RULES_SHOWN] if rows]
+    more = sum(1 for _, rows in worst[RULES_SHOWN:] if rows)
+    return ", ".join(shown) + (f", {more} more" if more else "")
+
+
+def funnel_table(stages: dict[str, Any]) -> Table:
+    """A row for each table of each stage."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    table.add_column("table")
+    for name in ("in", "kept", "rejected", "failed"):
+        table.add_column(name, justify="right")
+    table.add_column("mostly", overflow="fold")
+    for stage, facts in stages.items():
+        for number, (name, counts) in enumerate(facts.get("tables", {}).items()):
+            table.add_row(
+                stage if number == 0 else "",
+                name,
+                *(f"{counts[key]:,}" for key in ("in", "kept", "rejected", "failed")),
+                escape(reasons(counts)),
+            )
+    return table
+
+
+def show(state: RunState, console: Console) -> None:
+    """Print the funnel of a run, and how many samples each stream has."""
+    from pipeline.publish import read_manifest
+
+    console.print(funnel_table(state.record["stages"]))
+    if "shard" not in state.record["stages"]:
+        return
+    console.print()
+    for stream in STREAMS:
+        manifest = read_manifest(state.output, stream)
+        totals = {} if manifest is None else manifest.totals
+        console.print(
+            f"{stream:12} {totals.get('samples', 0):>9,} samples in {totals.get('shards', 0):,} "
+            f"shards, {totals.get('bytes', 0) / 1e6:,.1f} MB",
+            highlight=False,
+        )
+        if not totals.get("samples"):
+            console.print(
+                f"[bold]{stream} is empty[/bold]: the column `mostly` above names the rules that "
+                "left nothing; relax one with --set, or switch it off with --set RULE=false"
+            )

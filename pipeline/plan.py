@@ -1,0 +1,89 @@
+"""`plan`: what `run` would do, without doing it.
+
+Parts of the first step that is not up to date can be counted; steps behind it depend on what it
+will commit, so they are only said to follow.
+"""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import publish
+from pipeline.run import PUBLISHED, RunOptions, prepare, runner_config
+from pipeline.stages import STEPS
+from pipeline.state import read_commits
+from transforms import storage
+
+
+def make_plan(options: RunOptions) -> dict[str, Any]:
+    """What a run with these options would do. Raises `UserError` for what `run` would refuse."""
+    state = prepare(options)
+    steps: list[dict[str, Any]] = []
+    known = True
+    for step in STEPS:
+        entry: dict[str, Any] = {"stage": step.stage, "step": step.name}
+        if known:
+            parts = step.parts(state)
+            found = read_commits(state.output, step.stage, parts)
+            state.commits[step.name] = found
+            entry |= {
+                "parts": len(parts),
+                "up_to_date": len(found),
+                "to_run": len(parts) - len(found),
+                "weight": sum(part.weight for part in parts if part.name not in found),
+            }
+            known = len(found) == len(parts)
+        steps.append(entry)
+    last: dict[str, Any] = {"stage": publish.STAGE, "step": "write"}
+    if known:
+        plan = publish.plan_shards(state)
+        marker = storage.join(state.output, "commits", publish.STAGE, PUBLISHED)
+        done = storage.read_bytes(marker) == plan.fingerprint.encode()
+        count = len(plan.parts)
+        last |= {
+            "parts": count, "up_to_date": count if done else 0, "to_run": 0 if done else count
+        }  # fmt: skip
+    steps.append(last)
+    runner = runner_config(options)
+    return {
+        "recipe": {"name": state.recipe.name, "fingerprint": state.recipe.fingerprint},
+        "output": state.output,
+        "runner": {"name": runner.runner, "workers": runner.workers},
+        "inputs": {
+            "files": len(state.inputs),
+            "bytes": sum(file.size for file in state.inputs),
+            "largest": max(
+                ({"source": file.source, "bytes": file.size} for file in state.inputs),
+                key=lambda file: (file["bytes"], file["source"]),
+            ),
+        },
+        "steps": steps,
+    }
+
+
+def show(plan: dict[str, Any], console: Console) -> None:
+    """Print a plan."""
+    inputs = plan["inputs"]
+    console.print(
+        f"recipe {escape(plan['recipe']['name'])} ({plan['recipe']['fingerprint'][:12]}), "
+        f"{plan['runner']['name']}, {plan['runner']['workers']} workers\n"
+        f"input {inputs['files']:,} files, {inputs['bytes']:,} bytes; largest "
+        f"{escape(inputs['largest']['source'])}, {inputs['largest']['bytes']:,} bytes\n"
+        f"output {escape(plan['output'])}\n",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("stage", "step"):
+        table.add_column(name)
+    for name in ("parts", "up to date", "to run"):
+        table.add_column(name, justify="right")
+    for step in plan["steps"]:
+        counts = (
+            [f"{step[key]:,}" for key in ("parts", "up_to_date", "to_run")]
+            if "parts" in step
+            else ["", "", "follows"]
+        )
+        table.add_row(step["stage"], step["step"], *counts)
+    console.print(table)

@@ -1,0 +1,230 @@
+"""The last step: samples into shards, and around them index, manifest and dataset card.
+
+Which shards there are follows from the samples' keys alone. A shard without samples any more is
+deleted; one whose rows are unchanged stays as it is, to the byte.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.recipe import Recipe
+from pipeline.runners import Build
+from pipeline.state import Commits, RunState
+from schemas.commits import Commit, commit_path
+from schemas.errors import InputError, StageError
+from schemas.ids import digest
+from schemas.rows import IndexRow
+from schemas.shards import STREAMS, Manifest, ShardEntry, choose_bits, parse_shard_name
+from schemas.tables import schema_of
+from transforms import storage, write_shards
+from transforms.dataset_card import StreamSummary, dataset_card, summarise_stream
+from transforms.shuffle import CommitBlocks, EmitBlocks
+from transforms.sink import Part
+from transforms.table_files import iter_batches
+
+STAGE = write_shards.STAGE
+MANIFEST = "manifest.json"
+INDEX = "index.parquet"
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """Which shards the samples of a run fall into."""
+
+    samples: list[str]
+    """Files of the table `samples`."""
+    bits: dict[str, int]
+    """`<stream>/<split>` -> k."""
+    parts: set[str]
+    """Part names of the shards that have samples."""
+    fingerprint: str
+    """Hash of the samples, the format and the code: a stream published under it is up to date."""
+
+
+def read_manifest(output: str, stream: str) -> Manifest | None:
+    """The manifest of a stream, or None where it has none."""
+    url = storage.join(write_shards.shards_url(output), stream, MANIFEST)
+    data = storage.read_bytes(url)
+    if data is None:
+        return None
+    try:
+        return Manifest.from_json(data)
+    except InputError as e:
+        raise InputError(f"{url}: {e}") from e
+
+
+def plan_shards(state: RunState) -> ShardPlan:
+    """Choose the number of shards, and list those that have samples."""
+    sizes: dict[str, list[int]] = {}
+    commits = state.commits["samples"]
+    for commit in commits.values():
+        for group, (count, size) in commit.details.items():
+            total = sizes.setdefault(group, [0, 0])
+            total[0] += count
+            total[1] += size
+    fmt = state.recipe.settings.shards
+    known: dict[str, int] = {}
+    for stream in STREAMS:
+        manifest = read_manifest(state.output, stream)
+        if manifest is not None:
+            known |= {f"{stream}/{split}": bits for split, bits in manifest.bits.items()}
+    bits = {
+        group: choose_bits(count, size, fmt.target_samples, fmt.target_bytes, known.get(group))
+        for group, (count, size) in sorted(sizes.items())
+    }
+    files = [path for name in sorted(commits) if (path := state.file("samples", name, "samples"))]
+    fingerprint = digest(
+        state.snapshot("samples"), state.recipe.section("shards"), str(sorted(bits.items())),
+        state.recipe.fingerprint, write_shards.STEP_VERSION, write_shards.shards.STEP_VERSION,
+    )  # fmt: skip
+    parts = write_shards.expected_shards(state.output, files, bits)
+    return ShardPlan(files, bits, parts, fingerprint)
+
+
+def shard_commits(output: str, plan: ShardPlan) -> tuple[Commits, list[str]]:
+    """Commits of the plan's shards, and the names of all records that are not among them."""
+    found: Commits = {}
+    stale: list[str] = []
+    for file in storage.list_names(storage.join(output, "commits", STAGE)):
+        name = file.removesuffix(".json")
+        part = name.rpartition("-")[0]
+        if not part.startswith("shard-"):
+            continue
+        if part not in plan.parts:
+            stale.append(name)
+            continue
+        data = storage.read_bytes(storage.join(output, "commits", STAGE, file))
+        if data is None:
+            continue
+        if part in found:
+            raise StageError(f"shard {part}: two records tell of it: {found[part].name}, {name}")
+        found[part] = Commit.from_json(data)
+    return found, stale
+
+
+def write_graph(state: RunState, plan: ShardPlan) -> Build:
+    """The graph that writes the shards whose rows have changed."""
+    records: dict[str, list[str]] = {}
+    for file in storage.list_names(storage.join(state.output, "commits", STAGE)):
+        name = file.removesuffix(".json")
+        if name.startswith("shard-"):
+            records.setdefault(name.rpartition("-")[0], []).append(name)
+    fmt = state.recipe.settings.shards
+    sources = [Part(path, "", [path]) for path in plan.samples]
+    emit = write_shards.EmitSamples(state.output, plan.bits)
+    identify = write_shards.IdentifyShard(state.output, fmt)
+    write = write_shards.WriteShard(state.output, fmt, records)
+    return partial(_graph, state.output, sources, emit, identify, write)
+
+
+def _graph(
+    output: str, sources: list[Part], emit: Any, identify: Any, write: Any, pipeline: Any
+) -> None:
+    (
+        pipeline
+        | "EmitSamples" >> EmitBlocks(STAGE, sources, emit)
+        | "WriteShards" >> CommitBlocks(STAGE, output, identify, write)
+    )
+
+
+def publish_streams(output: str, recipe: Recipe, plan: ShardPlan, commits: Commits) -> None:
+    """Write index and manifest of each stream and the card, and delete what no manifest names."""
+    summaries: dict[str, StreamSummary] = {}
+    for stream in STREAMS:
+        mine = [commit for commit in commits.values() if commit.details["stream"] == stream]
+        mine = [commit for commit in mine if commit.details["entry"]["samples"] > 0]
+        mine.sort(key=lambda commit: commit.details["entry"]["name"])
+        manifest = Manifest(
+            stream=stream,
+            recipe_fingerprint=recipe.fingerprint,
+            bits={
+                group.partition("/")[2]: bits
+                for group, bits in plan.bits.items()
+                if group.startswith(f"{stream}/")
+            },
+            shards=[ShardEntry(**commit.details["entry"]) for commit in mine],
+        )
+        folder = storage.join(write_shards.shards_url(output), stream)
+        numbers = _write_index(output, storage.join(folder, INDEX), mine)
+        manifest_json = manifest.to_json().encode()
+        storage.write_bytes(storage.join(folder, MANIFEST), manifest_json)
+        _delete_others(folder, {shard.name for shard in manifest.shards})
+        extension = recipe.settings.shards.extension
+        summaries[stream] = summarise_stream(manifest, extension, *numbers)
+    card = dataset_card(summaries, recipe_toml(recipe), recipe.fingerprint)
+    storage.write_bytes(storage.join(write_shards.shards_url(output), CARD), card.encode())
+
+
+def _write_index(output: str, url: str, commits: list[Commit]) -> tuple[int, int, int]:
+    """Join the shards' index rows; returns images, most images in a sample, text length."""
+    images = most = text_length = 0
+    with (
+        storage.publish(url) as file,
+        pq.ParquetWriter(file, schema_of(IndexRow), compression="zstd") as writer,
+    ):
+        for batch in _index_batches(output, commits):
+            writer.write_batch(batch)
+            images += pc.sum(batch.column("images")).as_py()
+            most = max(most, pc.max(batch.column("images")).as_py())
+            text_length += pc.sum(batch.column("text_length")).as_py()
+    return images, most, text_length
+
+
+def _index_batches(output: str, commits: list[Commit]) -> Iterator[pa.RecordBatch]:
+    for commit in commits:
+        for path in commit.files["index"].values():
+            yield from iter_batches(output, path, 65536)
+
+
+def _delete_others(folder: str, names: set[str]) -> None:
+    for name in storage.list_names(folder):
+        if not name.endswith(".tar") or name in names:
+            continue
+        try:
+            parse_shard_name(name)
+        except ValueError:
+            continue
+        storage.remove(storage.join(folder, name))
+
+
+def delete_records(output: str, names: list[str]) -> None:
+    """Remove the records of shards that have no samples any more."""
+    for name in names:
+        storage.remove(storage.join(output, commit_path(STAGE, name)))
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML, for people to read and to run again."""
+    return "\n".join(_toml_lines(recipe.values, ()))
+
+
+def _toml_lines(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
+    if path and (plain or not values):
+        yield f"[{'.'.join(path)}]"
+    for key, value in plain.items():
+        yield f"{key} = {_toml_value(value)}"
+    if plain:
+        yield ""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _toml_lines(value, (*path, key))
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml_value(item) for item in value)}]"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, but for the slash, which needs none.
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)

@@ -1,0 +1,331 @@
+"""`run`: checks everything the user gave, then takes the stages in order and records what they did.
+
+Nothing is written before recipe, input, options and output have been checked. `run.json` is
+replaced after every stage; its snapshots name the parts that readers may use.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pipeline import publish
+from pipeline.inputs import find_inputs
+from pipeline.progress import Progress
+from pipeline.recipe import load_recipe
+from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
+from pipeline.stages import STAGES, STEPS, Step
+from pipeline.state import (
+    RUN_FILE,
+    RUN_VERSION,
+    RunState,
+    read_commits,
+    read_run,
+    sum_counts,
+    sum_facts,
+    write_run,
+)
+from schemas.commits import Commit, TableCounts
+from schemas.errors import OutputError, StageError, UserError
+from schemas.shards import SCHEMA_VERSION
+from transforms import storage
+
+LOCK_FILE = ".lock"
+LOG_FOLDER = "logs"
+OWN_NAMES = frozenset(
+    {RUN_FILE, LOCK_FILE, LOG_FOLDER, "tables", "packs", "commits", "shards", "report", "tmp"}
+)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says."""
+
+    recipe: str
+    inputs: Sequence[str]
+    output: str
+    stages: Sequence[str] = STAGES
+    overrides: Sequence[str] = ()
+    workers: int | None = None
+    processes: bool = False
+    beam_options: Sequence[str] = ()
+    quiet: bool = False
+
+
+def default_workers() -> int:
+    """Worker processes where the user names none: the processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_stages(names: Sequence[str]) -> list[str]:
+    """The stages to run, in their order. Raises `UserError`."""
+    for name in names:
+        if name not in STAGES:
+            raise UserError(f"--stages {name}: there is no such stage; stages: {', '.join(STAGES)}")
+    return [stage for stage in STAGES if stage in names]
+
+
+def prepare(options: RunOptions) -> RunState:
+    """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
+    check_stages(options.stages)
+    if options.workers is not None and not 1 <= options.workers <= 1024:
+        raise UserError(f"--workers {options.workers}: must be from 1 to 1024")
+    check_beam_options(options.beam_options)
+    recipe = load_recipe(options.recipe, options.overrides)
+    inputs = find_inputs(options.inputs)
+    output = normal_output(options.output)
+    runner = runner_config(options)
+    if output.startswith("memory://") and not runner.in_process:
+        raise OutputError(
+            f"--output {output}: lives in one process only; use --workers 1, or another output"
+        )
+    check_output(output)
+    return RunState(output, recipe, inputs)
+
+
+def normal_output(output: str) -> str:
+    """The output as a URL without a trailing slash; a local one as an absolute path."""
+    if not output:
+        raise OutputError("--output: is empty")
+    fs, path = storage.resolve(output)
+    return path if storage.is_local(output) else str(fs.unstrip_protocol(path)).rstrip("/")
+
+
+def check_output(output: str) -> None:
+    """Refuse a place that cannot be written, or holds something else. Raises `OutputError`."""
+    fs, path = storage.resolve(output)
+    try:
+        if fs.isfile(path):
+            raise OutputError(f"--output {output}: is a file, not a folder")
+        names = set(storage.list_names(output))
+    except OSError as e:
+        raise OutputError(f"--output {output}: cannot be read: {e}") from e
+    strangers = sorted(names - OWN_NAMES)
+    if strangers and RUN_FILE not in names:
+        raise OutputError(
+            f"--output {output}: is not empty and no output of Weft (it holds {strangers[0]})"
+        )
+    if storage.is_local(output):
+        at = path
+        while not os.path.lexists(at):
+            at = os.path.dirname(at)
+        if not os.path.isdir(at):
+            raise OutputError(f"--output {output}: {at} is not a folder")
+        if not os.access(at, os.W_OK | os.X_OK):
+            raise OutputError(f"--output {output}: {at} cannot be written")
+
+
+def runner_config(options: RunOptions) -> RunnerConfig:
+    """How the options say to run."""
+    workers = options.workers if options.workers is not None else default_workers()
+    return RunnerConfig(workers, tuple(options.beam_options), processes=options.processes)
+
+
+@contextlib.contextmanager
+def locked(output: str) -> Iterator[None]:
+    """Hold a local output for this run; the system lets go of it however the process ends."""
+    if not storage.is_local(output):
+        yield
+        return
+    try:
+        os.makedirs(output, exist_ok=True)
+        with open(os.path.join(output, LOCK_FILE), "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(f"--output {output}: another run is using it") from None
+            yield
+    except PermissionError as e:
+        raise OutputError(f"--output {output}: cannot be written: {e}") from e
+
+
+def execute(options: RunOptions) -> RunState:
+    """The whole run. Raises `UserError` before anything is written, `StageError` after."""
+    runner = runner_config(options)
+    if not runner.in_process:
+        start_stage_server()
+    state = prepare(options)
+    progress = Progress(options.quiet)
+    with locked(state.output):
+        state.record = _new_record(state)
+        _clear_temporary(state.output)
+        wanted = check_stages(options.stages)
+        last = STAGES.index(wanted[-1]) if wanted else -1
+        for stage in STAGES[: last + 1]:
+            _stage(state, stage, stage in wanted, runner, progress)
+    return state
+
+
+def _new_record(state: RunState) -> dict[str, Any]:
+    old = read_run(state.output) or {}
+    return {
+        "run_version": RUN_VERSION,
+        "schema_version": SCHEMA_VERSION,
+        "versions": versions(),
+        "recipe": {
+            "name": state.recipe.name,
+            "fingerprint": state.recipe.fingerprint,
+            "values": state.recipe.values,
+        },
+        "inputs": [{"source": file.source, "bytes": file.size} for file in state.inputs],
+        "stages": old.get("stages", {}),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Weft and of what shapes its output."""
+    found = {}
+    for name in (
+        "weft-data", "apache-beam", "pyarrow", "duckdb", "fastwarc", "selectolax", "resiliparse",
+        "pillow", "datasketch",
+    ):  # fmt: skip
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _clear_temporary(output: str) -> None:
+    """Delete what a killed run left in the spool folder; nobody else uses it under the lock."""
+    if not storage.is_local(output):
+        return
+    for folder, _, names in os.walk(output):
+        for name in names:
+            if name.startswith(storage.TEMPORARY_PREFIX):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+
+
+def _stage(
+    state: RunState, stage: str, wanted: bool, runner: RunnerConfig, progress: Progress
+) -> None:
+    """Run one stage, or only read what it has committed."""
+    begin = time.monotonic()
+    old = state.record["stages"].get(stage, {})
+    ran = 0
+    commits: list[Commit] = []
+    try:
+        for step in (step for step in STEPS if step.stage == stage):
+            ran += _step(state, step, wanted, runner, progress)
+            commits += state.commits[step.name].values()
+        if stage == publish.STAGE:
+            more, written = _publish(state, runner, progress)
+            commits += more
+            ran += written
+    except BaseException:
+        if wanted:
+            state.record["stages"][stage] = {**old, "status": "failed"}
+            write_run(state.output, state.record)
+        raise
+    seconds = time.monotonic() - begin
+    if ran or old.get("status") != "done" or "snapshot" not in old:
+        old = {"seconds": round(seconds, 3)}
+    tables = sum_counts(commits)
+    state.record["stages"][stage] = {
+        "status": "done",
+        "seconds": old["seconds"],
+        "parts": len(commits),
+        "tables": {name: counts.as_json() for name, counts in sorted(tables.items())},
+        "facts": sum_facts(commits),
+        "snapshot": sorted(commit.name for commit in commits),
+    }
+    write_run(state.output, state.record)
+    if wanted:
+        what = f"{ran} of {len(commits)} parts run" if ran else "up to date"
+        progress.say(f"{stage}: {what}, {seconds:.1f} s")
+    check_failures(stage, tables, state.recipe.settings.run.max_failed_fraction)
+
+
+def _step(
+    state: RunState, step: Step, wanted: bool, runner: RunnerConfig, progress: Progress
+) -> int:
+    """Run the missing parts of a step; returns how many there were."""
+    parts = step.parts(state)
+    found = read_commits(state.output, step.stage, parts)
+    missing = [part for part in parts if part.name not in found]
+    if missing and not wanted:
+        raise UserError(
+            f"--stages: stage {step.stage} is not up to date ({len(missing)} of {len(parts)} parts "
+            "are missing), and later stages need it; name it as well"
+        )
+    if missing:
+        keys = {f"{part.key}.json" for part in parts}
+        folder = storage.join(state.output, "commits", step.stage)
+
+        def done() -> int:
+            return len(keys.intersection(storage.list_names(folder)))
+
+        name = step.stage if step.name == step.stage else f"{step.stage}, {step.name}"
+        with progress.step(name, len(parts), done) as heartbeats:
+            run_graph(step.stage, step.graph(state, missing), _watched(state, runner, heartbeats))
+        found = read_commits(state.output, step.stage, parts)
+        lost = sorted({part.name for part in parts} - set(found))
+        if lost:
+            raise StageError(
+                f"stage {step.stage}: {len(lost)} parts left no record: {lost[0]}, ..."
+            )
+    state.commits[step.name] = found
+    return len(missing)
+
+
+def _watched(state: RunState, runner: RunnerConfig, heartbeats: str) -> RunnerConfig:
+    log = None
+    if storage.is_local(state.output):
+        folder = os.path.join(state.output, LOG_FOLDER)
+        os.makedirs(folder, exist_ok=True)
+        log = os.path.join(folder, "workers.log")
+    return RunnerConfig(
+        runner.workers, runner.beam_options, heartbeats, log or os.devnull, runner.processes
+    )
+
+
+def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple[list[Commit], int]:
+    """Write shards, unless those of these very samples stand already."""
+    plan = publish.plan_shards(state)
+    found, stale = publish.shard_commits(state.output, plan)
+    ran = 0
+    before = {commit.name for commit in found.values()}
+    marker = storage.join(state.output, "commits", publish.STAGE, PUBLISHED)
+    if storage.read_bytes(marker) != plan.fingerprint.encode() or set(found) != plan.parts:
+        storage.remove(marker)
+        folder = storage.join(state.output, "commits", publish.STAGE)
+
+        def done() -> int:
+            names = storage.list_names(folder)
+            return sum(name.startswith("shard-") for name in names)
+
+        with progress.step("shard, write", len(plan.parts), done) as heartbeats:
+            if plan.parts:
+                build = publish.write_graph(state, plan)
+                run_graph(publish.STAGE, build, _watched(state, runner, heartbeats))
+        found, stale = publish.shard_commits(state.output, plan)
+        lost = sorted(plan.parts - set(found))
+        if lost:
+            raise StageError(f"stage shard: {len(lost)} shards left no record: {lost[0]}, ...")
+        publish.publish_streams(state.output, state.recipe, plan, found)
+        publish.delete_records(state.output, stale)
+        storage.write_bytes(marker, plan.fingerprint.encode())
+        ran = len({commit.name for commit in found.values()} - before)
+    return list(found.values()), ran
+
+
+PUBLISHED = "published"
+"""Holds the fingerprint of the samples whose shards, manifests and card stand in `OUT/shards`."""
+
+
+def check_failures(stage: str, tables: dict[str, TableCounts], budget: float) -> None:
+    """Raise `StageError` where more rows of a table failed than the recipe allows."""
+    for table, counts in sorted(tables.items()):
+        failed = sum(counts.failed.values())
+        if failed > budget * counts.seen:
+            worst = max(counts.failed, key=lambda name: (counts.failed[name], name))
+            raise StageError(
+                f"stage {stage}: {failed} of {counts.seen} rows of {table} failed, more than "
+                f"run.max_failed_fraction = {budget} allows; most often {worst}. The table "
+                "failures lists them: weft inspect OUT --sql 'SELECT * FROM failures'"
+            )

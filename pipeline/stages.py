@@ -1,0 +1,375 @@
+"""The stages, in order: what each is made of, what it reads, and what makes its parts up to date.
+
+Read from top to bottom this is the design. A step lists the parts it wants; a part's fingerprint
+is made of the commits it reads, the recipe's sections that shape it, and the versions of the code
+that computes it. Parts without a commit record are run; everything else is left alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pipeline.inputs import slice_inputs
+from pipeline.runners import Build
+from pipeline.state import RunState
+from schemas.ids import digest
+from transforms import (
+    assign,
+    candidates,
+    clusters,
+    document_gate,
+    duplicates,
+    extract,
+    gates,
+    image_facts,
+    interleave,
+    minhash,
+    refs,
+    samples,
+    select_images,
+    text_scores,
+    warc,
+)
+from transforms.pages import PageFiles
+from transforms.parts import MapParts
+from transforms.select_images import KeptFiles
+from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
+from transforms.sink import Part
+
+
+@dataclass(frozen=True)
+class Step:
+    """One Beam pipeline of a stage."""
+
+    stage: str
+    name: str
+    parts: Callable[[RunState], list[Part]]
+    """The parts that the step's result consists of."""
+    graph: Callable[[RunState, list[Part]], Build]
+    """The graph that makes the missing ones."""
+
+
+STAGES = ("extract", "dedup", "refs", "shard")
+"""Stages in the order they run."""
+
+
+# --- extract: crawl files to documents, texts, captions, scores, packed images
+
+
+def _extract_parts(state: RunState) -> list[Part]:
+    versions = digest(
+        extract.STEP_VERSION,
+        warc.STEP_VERSION,
+        interleave.STEP_VERSION,
+        text_scores.STEP_VERSION,
+        image_facts.STEP_VERSION,
+    )
+    config = digest(state.recipe.section("extract"), versions)
+    return slice_inputs(state.inputs, state.recipe.settings.input.part_bytes, config)
+
+
+def _extract(state: RunState, missing: list[Part]) -> Build:
+    function = extract.ExtractPart(state.output, state.recipe.settings.extract)
+    return partial(_map, "Extract", extract.STAGE, state.output, missing, function)
+
+
+def _map(
+    label: str, stage: str, output: str, parts: Sequence[Part], function: Any, pipeline: Any
+) -> None:
+    pipeline | label >> MapParts(stage, output, parts, function)
+
+
+def _page_files(state: RunState, name: str) -> PageFiles:
+    tables = ("documents", "texts", "captions", "scores_text", "image_records")
+    files = {table: state.file("extract", name, table) for table in tables}
+    return PageFiles(part=name, **files)
+
+
+# --- dedup: signatures of the pages past gate dedup, and clusters of duplicates
+
+
+def _signature_parts(state: RunState) -> list[Part]:
+    config = digest(
+        state.recipe.section("gates.dedup", "dedup.minhash"),
+        duplicates.STEP_VERSION,
+        minhash.STEP_VERSION,
+        gates.STEP_VERSION,
+    )
+    return [
+        Part(
+            f"signatures-{name}",
+            digest(commit.name, config)[:16],
+            _page_files(state, name),
+            sum(counts.kept for counts in commit.counts.values()),
+        )
+        for name, commit in sorted(state.commits["extract"].items())
+    ]
+
+
+def _sign(state: RunState, missing: list[Part]) -> Build:
+    settings = state.recipe.settings.dedup
+    function = duplicates.SignPages(state.output, state.recipe.gates.dedup, settings)
+    return partial(_map, "SignPages", duplicates.STAGE, state.output, missing, function)
+
+
+def _signed(state: RunState) -> list[duplicates.SignedFiles]:
+    return [
+        duplicates.SignedFiles(name, state.file("signatures", f"signatures-{name}", "signatures"))
+        for name in sorted(state.commits["extract"])
+    ]
+
+
+def _cluster_parts(state: RunState) -> list[Part]:
+    fingerprint = digest(
+        state.snapshot("signatures"),
+        state.recipe.section("dedup"),
+        duplicates.STEP_VERSION,
+        clusters.STEP_VERSION,
+    )
+    return [Part("clusters-all", fingerprint[:16])]
+
+
+def _cluster(state: RunState, missing: list[Part]) -> Build:
+    settings = state.recipe.settings.dedup
+    signed = _signed(state)
+    parts = [Part(files.part, "", files) for files in signed]
+    emit = duplicates.EmitBands(state.output, settings)
+    build = duplicates.BuildClusters(state.output, settings, signed)
+    return partial(_cluster_graph, state.output, parts, emit, build, missing[0])
+
+
+def _cluster_graph(
+    output: str, parts: list[Part], emit: Any, build: Any, target: Part, pipeline: Any
+) -> None:
+    (
+        pipeline
+        | "EmitBands" >> EmitBlocks(duplicates.STAGE, parts, emit)
+        | "LinkBuckets" >> RegroupBlocks(duplicates.STAGE, duplicates.link_bucket)
+        | "BuildClusters" >> CommitBlocks(duplicates.STAGE, output, partial(_always, target), build)
+    )
+
+
+def _always(part: Part, bucket: str, rows: Any) -> Part:
+    del bucket, rows
+    return part
+
+
+def _by_bucket(parts: dict[str, Part], bucket: str, rows: Any) -> Part:
+    del rows
+    return parts[bucket]
+
+
+# --- refs: images worth having, how often they are used, and which have bytes already
+
+
+def _kept_files(state: RunState, name: str) -> KeptFiles:
+    found = state.commits["clusters"]["clusters-all"].files
+    return KeptFiles(
+        pages=_page_files(state, name),
+        signatures=state.file("signatures", f"signatures-{name}", "signatures"),
+        clusters=found.get("clusters", {}).get(name),
+        repeats=found.get("repeats", {}).get(name),
+    )
+
+
+def _select_parts(state: RunState) -> list[Part]:
+    config = digest(
+        state.snapshot("clusters"),
+        state.recipe.section("gates.fetch"),
+        select_images.STEP_VERSION,
+        gates.STEP_VERSION,
+    )
+    return [
+        Part(
+            f"select-{name}",
+            digest(commit.name, state.commits["signatures"][f"signatures-{name}"].name, config)[
+                :16
+            ],
+            _kept_files(state, name),
+            sum(counts.kept for counts in commit.counts.values()),
+        )
+        for name, commit in sorted(state.commits["extract"].items())
+    ]
+
+
+def _select(state: RunState, missing: list[Part]) -> Build:
+    decided = state.recipe.gates
+    function = select_images.SelectImages(state.output, decided.fetch_image, decided.fetch_caption)
+    return partial(_map, "SelectImages", refs.STAGE, state.output, missing, function)
+
+
+def _image_parts(state: RunState) -> list[Part]:
+    fingerprint = digest(
+        state.snapshot("select"),
+        state.snapshot("extract"),
+        state.recipe.section("refs"),
+        refs.STEP_VERSION,
+    )
+    count = state.recipe.settings.refs.buckets
+    return [Part(f"images-{number:05d}", fingerprint[:16]) for number in range(count)]
+
+
+def _images(state: RunState, missing: list[Part]) -> Build:
+    config = state.recipe.settings.refs
+    sources = [
+        Part(
+            name,
+            "",
+            refs.MeetFiles(
+                part=name,
+                wanted_images=state.file("select", f"select-{name}", "wanted_images"),
+                wanted_captions=state.file("select", f"select-{name}", "wanted_captions"),
+                documents=state.file("extract", name, "documents"),
+                image_records=state.file("extract", name, "image_records"),
+            ),
+        )
+        for name in sorted(state.commits["extract"])
+    ]
+    buckets = {part.name.removeprefix("images-"): part for part in _image_parts(state)}
+    del missing
+    return partial(_images_graph, state.output, sources, config, buckets)
+
+
+def _images_graph(
+    output: str,
+    sources: list[Part],
+    config: refs.RefsConfig,
+    buckets: dict[str, Part],
+    pipeline: Any,
+) -> None:
+    (
+        pipeline
+        | "EmitImages" >> EmitBlocks(refs.STAGE, sources, refs.EmitImages(output, config))
+        | "JoinRevisits" >> RegroupBlocks(refs.STAGE, refs.JoinRevisits(config))
+        | "CommitImages"
+        >> CommitBlocks(refs.STAGE, output, partial(_by_bucket, buckets), refs.CommitImages())
+    )
+
+
+# --- shard: candidates, verdicts, samples (writing them is in publish.py)
+
+
+def _candidate_files(state: RunState, name: str) -> candidates.CandidateFiles:
+    return candidates.CandidateFiles(
+        kept=_kept_files(state, name),
+        wanted_images=state.file("select", f"select-{name}", "wanted_images"),
+        wanted_captions=state.file("select", f"select-{name}", "wanted_captions"),
+    )
+
+
+def _candidate_parts(state: RunState) -> list[Part]:
+    config = digest(state.snapshot("select"), state.snapshot("images"), candidates.STEP_VERSION)
+    return [
+        Part(f"candidates-{name}", config[:16], name) for name in sorted(state.commits["extract"])
+    ]
+
+
+def _candidates(state: RunState, missing: list[Part]) -> Build:
+    files = {name: _candidate_files(state, name) for name in sorted(state.commits["extract"])}
+    sources = [Part(name, "", found) for name, found in files.items()]
+    tables = {
+        table: {
+            name.removeprefix("images-"): path
+            for name in state.commits["images"]
+            if (path := state.file("images", name, table)) is not None
+        }
+        for table in ("images", "image_refs")
+    }
+    look_up = candidates.LookUpImages(state.output, tables["images"], tables["image_refs"])
+    build = candidates.BuildCandidates(state.output, files)
+    parts = {part.spec: part for part in _candidate_parts(state)}
+    emit = candidates.EmitUses(state.output, state.recipe.settings.refs)
+    del missing
+    return partial(_candidates_graph, state.output, sources, emit, look_up, build, parts)
+
+
+def _candidates_graph(
+    output: str,
+    sources: list[Part],
+    emit: Any,
+    look_up: Any,
+    build: Any,
+    parts: dict[str, Part],
+    pipeline: Any,
+) -> None:
+    (
+        pipeline
+        | "EmitUses" >> EmitBlocks(candidates.STAGE, sources, emit)
+        | "LookUpImages" >> RegroupBlocks(candidates.STAGE, look_up)
+        | "BuildCandidates"
+        >> CommitBlocks(candidates.STAGE, output, partial(_by_bucket, parts), build)
+    )
+
+
+def _assign_files(state: RunState, name: str) -> assign.AssignFiles:
+    files = {
+        table: state.file("candidates", f"candidates-{name}", f"candidates_{table}")
+        for table in ("documents", "nodes", "captions", "texts")
+    }
+    return assign.AssignFiles(part=name, clusters=_kept_files(state, name).clusters, **files)
+
+
+def _sample_parts(state: RunState) -> list[Part]:
+    config = digest(
+        state.snapshot("candidates"),
+        state.recipe.section("gates.shard", "captions", "splits", "shards.image_format"),
+        assign.STEP_VERSION,
+        samples.STEP_VERSION,
+        gates.STEP_VERSION,
+        document_gate.STEP_VERSION,
+    )
+    return [Part(f"samples-{name}", config[:16], name) for name in sorted(state.commits["extract"])]
+
+
+def _samples(state: RunState, missing: list[Part]) -> Build:
+    del missing
+    settings = state.recipe.settings
+    names = sorted(state.commits["extract"])
+    files = {
+        name: samples.SampleFiles(_assign_files(state, name), _kept_files(state, name))
+        for name in names
+    }
+    sources = [Part(name, "", found.candidates) for name, found in files.items()]
+    decided = state.recipe.gates
+    stream_gates = assign.find_stream_cutoffs(
+        state.output,
+        [found.candidates for found in files.values()],
+        assign.StreamGates(decided.captioned, decided.interleaved, decided.text, {}),
+    )
+    config = samples.SampleConfig(
+        settings.shards, settings.captions.prefer, settings.splits.validation
+    )
+    emit = assign.EmitContenders(state.output, stream_gates, settings.dedup.buckets)
+    build = samples.BuildSamples(state.output, stream_gates, config, files)
+    parts = {part.spec: part for part in _sample_parts(state)}
+    return partial(_samples_graph, state.output, sources, emit, build, parts)
+
+
+def _samples_graph(
+    output: str,
+    sources: list[Part],
+    emit: Any,
+    build: Any,
+    parts: dict[str, Part],
+    pipeline: Any,
+) -> None:
+    (
+        pipeline
+        | "EmitContenders" >> EmitBlocks(candidates.STAGE, sources, emit)
+        | "SettleDuplicates" >> RegroupBlocks(candidates.STAGE, assign.settle_duplicates)
+        | "BuildSamples"
+        >> CommitBlocks(candidates.STAGE, output, partial(_by_bucket, parts), build)
+    )
+
+
+STEPS = (
+    Step("extract", "extract", _extract_parts, _extract),
+    Step("dedup", "signatures", _signature_parts, _sign),
+    Step("dedup", "clusters", _cluster_parts, _cluster),
+    Step("refs", "select", _select_parts, _select),
+    Step("refs", "images", _image_parts, _images),
+    Step("shard", "candidates", _candidate_parts, _candidates),
+    Step("shard", "samples", _sample_parts, _samples),
+)
+"""Every step whose parts are known before it runs, in order."""

@@ -1,0 +1,98 @@
+"""What a run knows: its output, its recipe, its input, and what every step has committed so far."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from pipeline.inputs import InputFile
+from pipeline.recipe import Recipe
+from schemas.commits import Commit, TableCounts, commit_path
+from schemas.errors import InputError
+from schemas.ids import digest
+from transforms import storage
+from transforms.sink import Part
+
+RUN_FILE = "run.json"
+RUN_VERSION = 1
+
+Commits = dict[str, Commit]
+"""Part name -> its commit."""
+
+
+@dataclass
+class RunState:
+    """A run in progress."""
+
+    output: str
+    recipe: Recipe
+    inputs: list[InputFile]
+    commits: dict[str, Commits] = field(default_factory=dict)
+    """Step -> commits of its parts."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """What `run.json` holds."""
+
+    def snapshot(self, step: str) -> str:
+        """A hash of everything a step has committed."""
+        return digest(*(commit.name for _, commit in sorted(self.commits[step].items())))
+
+    def file(self, step: str, part: str, table: str) -> str | None:
+        """The one file of a table that a part has committed."""
+        files = self.commits[step][part].files.get(table, {})
+        return next(iter(files.values()), None)
+
+
+def read_commits(output: str, stage: str, parts: Iterable[Part]) -> Commits:
+    """The commits of those parts that have one."""
+    names = set(storage.list_names(storage.join(output, "commits", stage)))
+    found: Commits = {}
+    for part in parts:
+        if f"{part.key}.json" not in names:
+            continue
+        path = commit_path(stage, part.key)
+        data = storage.read_bytes(storage.join(output, path))
+        if data is None:
+            continue
+        try:
+            found[part.name] = Commit.from_json(data)
+        except msgspec.MsgspecError as e:
+            raise InputError(f"{storage.join(output, path)}: not a commit record: {e}") from e
+    return found
+
+
+def sum_counts(commits: Iterable[Commit]) -> dict[str, TableCounts]:
+    """Counts by table over some commits."""
+    totals: dict[str, TableCounts] = {}
+    for commit in commits:
+        for table, counts in commit.counts.items():
+            totals.setdefault(table, TableCounts(rejected={}, failed={})).add(counts)
+    return totals
+
+
+def sum_facts(commits: Iterable[Commit]) -> dict[str, int]:
+    """Facts added up over some commits."""
+    totals: dict[str, int] = {}
+    for commit in commits:
+        for name, amount in commit.facts.items():
+            totals[name] = totals.get(name, 0) + amount
+    return dict(sorted(totals.items()))
+
+
+def read_run(output: str) -> dict[str, Any] | None:
+    """The content of `run.json`, or None where there is none."""
+    url = storage.join(output, RUN_FILE)
+    data = storage.read_bytes(url)
+    if data is None:
+        return None
+    try:
+        record = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.MsgspecError as e:
+        raise InputError(f"{url}: not a run record: {e}") from e
+    return record
+
+
+def write_run(output: str, record: dict[str, Any]) -> None:
+    """Publish `run.json`."""
+    data = msgspec.json.format(msgspec.json.encode(record), indent=1)
+    storage.write_bytes(storage.join(output, RUN_FILE), data)
