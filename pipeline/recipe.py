@@ -291,6 +291,8 @@ def _make_gates(values: Any) -> tuple[Gates, dict[str, Any]]:
 
 def _without_switched_off(values: Mapping[str, Any]) -> dict[str, Any]:
     """Rules set to `false` are left out: `--set gates.shard.text.language=false`."""
+    if "value" in values or "sql" in values:
+        return dict(values)
     return {
         key: _without_switched_off(value) if isinstance(value, Mapping) else value
         for key, value in values.items()

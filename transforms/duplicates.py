@@ -127,7 +127,7 @@ class EmitBands:
         if files.signatures is not None:
             pages = read_table(self.output, [files.signatures])
         if pages is None:
-            pages = _empty_signed()
+            pages = _empty_signed(self.config.minhash)
         signed = _to_signatures(pages["signature"], self.config.minhash)
         rows = pa.Table.from_batches(
             [band_rows(pages, signed, self.config.minhash, self.config.buckets)]
@@ -141,13 +141,13 @@ class EmitBands:
             yield _bucket(number), rows.slice(0, 0)
 
 
-def _empty_signed() -> pa.Table:
+def _empty_signed(config: MinHashConfig) -> pa.Table:
     names = ("id", "kind", "url", "date", "text_key")
     return pa.table(
         {
             **{name: pa.array([], pa.string()) for name in names},
             "length": pa.array([], pa.int64()),
-            "signature": pa.array([], pa.binary()),
+            "signature": _to_column(signatures([], config)),
         }
     )
 
@@ -246,7 +246,7 @@ class BuildClusters:
                 near[f"{end}_part"].to_pylist(), near[f"{end}_id"].to_pylist(), strict=True
             ):
                 wanted.setdefault(name, set()).add(page_id)
-        tables = [_empty_signed().select(["id", "signature"])]
+        tables = [_empty_signed(self.config.minhash).select(["id", "signature"])]
         for files in self.signed:
             if files.part in wanted and files.signatures is not None:
                 found = read_table(self.output, [files.signatures], ["id", "signature"])
