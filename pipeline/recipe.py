@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from transforms.document_gate import DocumentGate, check_document_gate, parse_document_gate
+from transforms.document_gate import check_document_gate
+from transforms.document_rules import DocumentGate, parse_document_gate
 
 from schemas.errors import RecipeError
 from schemas.ids import digest

@@ -50,8 +50,8 @@ class ShardFormat:
     """Longest side in pixels; larger images are shrunk. Unset: none is."""
     background: tuple[int, int, int] = (255, 255, 255)
     """RGB colour under transparent pixels."""
-    max_pixels: int = 89_478_485
-    """Width times height above which an image is refused; the default is 1/4 GiB of RGB."""
+    max_pixels: int = 100_000_000
+    """Width times height above which an image is refused: the square of MM1's largest side."""
     target_samples: int = 10_000
     """Samples a shard should hold at most, on average."""
     target_bytes: int = 256 * 1024 * 1024

@@ -7,8 +7,8 @@ never stood in anyone's way. A page that is wanted as an interleaved document go
 is wanted as text. Captions settle the same way: one text for one image, from the best-ranked page.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from schemas.ids import digest
 from transforms.candidates import CAPTION_SCHEMA, DOCUMENT_SCHEMA, NODE_SCHEMA
-from transforms.document_gate import DocumentDecisions, DocumentGate, evaluate_documents
-from transforms.gates import Cutoffs, Decisions, RowGate, evaluate
+from transforms.document_gate import DocumentDecisions, evaluate_documents
+from transforms.document_rules import DocumentGate
+from transforms.gates import Cutoffs, Decisions, RowGate, evaluate, find_cutoffs
 from transforms.pages import positions, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
@@ -87,14 +88,31 @@ def _read(output: str, path: str | None, schema: pa.Schema) -> pa.Table:
     return schema.empty_table() if found is None else found.cast(schema)
 
 
-def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
-    """Apply gate `shard` to a part."""
+def _judge_documents(
+    output: str, files: AssignFiles, gates: StreamGates
+) -> tuple[pa.Table, pa.Table, DocumentDecisions]:
     documents = _read(output, files.documents, DOCUMENT_SCHEMA)
     nodes = _read(output, files.nodes, NODE_SCHEMA)
-    decided = evaluate_documents(gates.interleaved, documents, nodes)
+    return documents, nodes, evaluate_documents(gates.interleaved, documents, nodes)
+
+
+def _texts(
+    output: str, files: AssignFiles, documents: pa.Table, decided: DocumentDecisions
+) -> pa.Table:
+    """Candidates of the text stream: texts, then the documents that lost their last image."""
     texts = _read(output, files.texts, DOCUMENT_SCHEMA)
-    offered = documents.filter(pa.array(decided.no_image))
-    texts = pa.concat_tables([texts, offered])
+    return pa.concat_tables([texts, documents.filter(pa.array(decided.no_image))])
+
+
+def _offered(output: str, files: AssignFiles, gates: StreamGates) -> pa.Table:
+    documents, _, decided = _judge_documents(output, files, gates)
+    return _texts(output, files, documents, decided)
+
+
+def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
+    """Apply gate `shard` to a part."""
+    documents, nodes, decided = _judge_documents(output, files, gates)
+    texts = _texts(output, files, documents, decided)
     captions = _read(output, files.captions, CAPTION_SCHEMA)
     return Judged(
         documents,
@@ -105,6 +123,28 @@ def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
         captions,
         evaluate(gates.captioned, captions, gates.cutoffs.get("captioned"), captions["caption_id"]),
     )
+
+
+def find_stream_cutoffs(
+    output: str, parts: Sequence[AssignFiles], gates: StreamGates
+) -> StreamGates:
+    """The gates with the cutoffs of their `top_fraction` rules; reads no row where none has one."""
+
+    def texts() -> Iterator[tuple[pa.Table, pa.ChunkedArray]]:
+        for files in parts:
+            rows = _offered(output, files, gates)
+            yield rows, rows["id"]
+
+    def captions() -> Iterator[tuple[pa.Table, pa.ChunkedArray]]:
+        for files in parts:
+            rows = _read(output, files.captions, CAPTION_SCHEMA)
+            yield rows, rows["caption_id"]
+
+    cutoffs = {
+        "text": find_cutoffs(gates.text, texts),
+        "captioned": find_cutoffs(gates.captioned, captions),
+    }
+    return replace(gates, cutoffs=cutoffs)
 
 
 def pair_key(image_key: str, text: str) -> str:
@@ -124,7 +164,7 @@ class EmitContenders:
         """Yield contenders by component or pair, and an empty block for the part itself."""
         files: AssignFiles = part.spec
         judged = judge(self.output, files, self.gates)
-        keep = pa.array(judged.document_decisions.keep)
+        keep = pa.array(judged.document_decisions.documents.keep)
         texts = pa.array(judged.text_decisions.keep)
         tables = [
             self._pages(files, 0, judged.documents.filter(keep)),

@@ -55,7 +55,7 @@ class MeetFiles:
     part: str
     wanted_images: str | None
     wanted_captions: str | None
-    captions_pages: str | None
+    documents: str | None
     """File of the part's documents, for the site of a caption's page."""
     image_records: str | None
 
@@ -93,9 +93,8 @@ class EmitImages:
             tables.append(images.select(_USE_SCHEMA.names).cast(_USE_SCHEMA))
         captions = read_table(self.output, some(files.wanted_captions), ["image_url", "doc_id"])
         if captions is not None:
-            documents = read_table(
-                self.output, some(files.captions_pages), ["doc_id", "url", "site"]
-            )
+            columns = ["doc_id", "url", "site"]
+            documents = read_rows(self.output, some(files.documents), "documents", columns)
             found = documents.take(pa.array(positions(documents["doc_id"], captions["doc_id"])))
             tables.append(
                 pa.table([captions["image_url"], found["url"], found["site"]], schema=_USE_SCHEMA)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.ids import digest
 from schemas.rows import LedgerRow, Sample, SampleImage, TextScore
@@ -132,13 +131,18 @@ class BuildSamples:
         judged = judge(self.output, files.candidates, self.gates)
         self._nodes(judged, sink)
         decided = judged.document_decisions
+        ledger = decided.ledger(f"{GATE}.interleaved", judged.documents, judged.nodes)
         kept = self._settle(
-            sink, losers, "interleaved", "document", judged.documents, decided.decisions
+            sink, losers, "interleaved", judged.documents, decided.documents, ledger
         )
         documents = judged.documents.filter(pa.array(kept))
-        for sample in self._interleaved(documents, judged.nodes.filter(pa.array(decided.nodes))):
+        for sample in self._interleaved(
+            documents, judged.nodes.filter(pa.array(decided.node_keep))
+        ):
             self._write(sink, sample)
-        kept = self._settle(sink, losers, "text", "text", judged.texts, judged.text_decisions)
+        ids = judged.texts["id"]
+        ledger = ledger_rows(f"{GATE}.text", "text", ids, None, judged.text_decisions)
+        kept = self._settle(sink, losers, "text", judged.texts, judged.text_decisions, ledger)
         for sample in self._texts(judged.texts.filter(pa.array(kept)), files.kept):
             self._write(sink, sample)
         kept = self._captions_kept(judged, losers, sink)
@@ -155,33 +159,30 @@ class BuildSamples:
 
     def _nodes(self, judged: Judged, sink: PartSink) -> None:
         decided = judged.document_decisions
-        for kind, table in (("image", "image_nodes"), ("text", "paragraphs")):
-            chosen = np.asarray(pc.equal(judged.nodes["kind"], kind))
-            sink.seen(table, int(chosen.sum()))
-            sink.count(
-                table,
-                kept=int((chosen & decided.nodes).sum()),
-                rejected=decided.rejected_nodes_by_rule(kind),
-            )
-        sink.write("ledger", decided.node_ledger(f"{GATE}.interleaved"))
+        for table, decisions in (
+            ("image_nodes", decided.images),
+            ("paragraphs", decided.paragraphs),
+        ):
+            sink.seen(table, len(decisions.keep))
+            sink.count(table, kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule())
 
     def _settle(
         self,
         sink: PartSink,
         losers: pa.Table,
         stream: str,
-        kind: str,
         rows: pa.Table,
         decisions: Decisions,
+        ledger: pa.Table,
     ) -> Mask:
         lost, winners = winners_of(losers, "page", rows["id"])
         lost &= decisions.keep
         sink.seen(stream, len(rows))
         sink.count(stream, rejected=decisions.rejected_by_rule())
         sink.count(stream, kept=int((decisions.keep & ~lost).sum()))
-        gate = f"{GATE}.{stream}"
-        sink.write("ledger", ledger_rows(gate, kind, rows["id"], None, decisions))
-        self._lost(sink, stream, gate, kind, DUPLICATE, rows["id"], lost, winners)
+        sink.write("ledger", ledger)
+        kind = "document" if stream == "interleaved" else "text"
+        self._lost(sink, stream, f"{GATE}.{stream}", kind, DUPLICATE, rows["id"], lost, winners)
         return decisions.keep & ~lost
 
     def _captions_kept(self, judged: Judged, losers: pa.Table, sink: PartSink) -> Mask:

@@ -21,10 +21,15 @@ def read_table(
     return pa.concat_tables(tables) if tables else None
 
 
-def read_rows(output: str, paths: Iterable[str], table: str) -> pa.Table:
+def read_rows(
+    output: str, paths: Iterable[str], table: str, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Files of a table of fixed schema; an empty table where there is none."""
-    found = read_table(output, paths)
-    return schema_of(TABLES[table]).empty_table() if found is None else found
+    found = read_table(output, paths, columns)
+    if found is not None:
+        return found
+    empty = schema_of(TABLES[table]).empty_table()
+    return empty if columns is None else empty.select(columns)
 
 
 def iter_batches(
