@@ -9,6 +9,8 @@ is wanted as text. Captions settle the same way: one text for one image, from th
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,20 @@ import pyarrow.compute as pc
 
 from schemas.ids import digest
 from transforms.candidates import CAPTION_SCHEMA, DOCUMENT_SCHEMA, NODE_SCHEMA
-from transforms.document_gate import DocumentDecisions, evaluate_documents
+from transforms.document_gate import (
+    DocumentDecisions,
+    document_top_values,
+    evaluate_documents,
+)
 from transforms.document_rules import DocumentGate
-from transforms.gates import Cutoffs, Decisions, RowGate, evaluate, find_cutoffs
+from transforms.gates import (
+    Cutoffs,
+    Decisions,
+    RowGate,
+    evaluate,
+    find_cutoffs,
+    search_cutoffs,
+)
 from transforms.pages import positions, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
@@ -54,7 +67,7 @@ class StreamGates:
     interleaved: DocumentGate
     text: RowGate
     cutoffs: Mapping[str, Cutoffs]
-    """Stream -> rule -> cutoff."""
+    """`captioned`, `text`, or `image`, `paragraph`, `document` -> rule -> cutoff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,7 @@ def _judge_documents(
 ) -> tuple[pa.Table, pa.Table, DocumentDecisions]:
     documents = _read(output, files.documents, DOCUMENT_SCHEMA)
     nodes = _read(output, files.nodes, NODE_SCHEMA)
-    return documents, nodes, evaluate_documents(gates.interleaved, documents, nodes)
+    return documents, nodes, evaluate_documents(gates.interleaved, documents, nodes, gates.cutoffs)
 
 
 def _texts(
@@ -140,11 +153,26 @@ def find_stream_cutoffs(
             rows = _read(output, files.captions, CAPTION_SCHEMA)
             yield rows, rows["caption_id"]
 
+    def nodes_and_documents(part: str) -> Iterator[Mapping[str, tuple[Any, Any]]]:
+        for files in parts:
+            documents = _read(output, files.documents, DOCUMENT_SCHEMA)
+            nodes = _read(output, files.nodes, NODE_SCHEMA)
+            yield document_top_values(gates.interleaved, part, documents, nodes, gates.cutoffs)
+
+    # Documents are judged by what is left of them, so the cutoffs of their nodes come first; and a
+    # document that loses its last image is offered to the text stream, so that one comes last.
+    for part, gate in (
+        ("image", gates.interleaved.image),
+        ("paragraph", gates.interleaved.paragraph),
+        ("document", gates.interleaved.document),
+    ):
+        found = search_cutoffs(gate, partial(nodes_and_documents, part))
+        gates = replace(gates, cutoffs={**gates.cutoffs, part: found})
     cutoffs = {
         "text": find_cutoffs(gates.text, texts),
         "captioned": find_cutoffs(gates.captioned, captions),
     }
-    return replace(gates, cutoffs=cutoffs)
+    return replace(gates, cutoffs={**gates.cutoffs, **cutoffs})
 
 
 def pair_key(image_key: str, text: str) -> str:

@@ -242,7 +242,7 @@ class ExtractPart:
         if kind == "other":
             reject("content_type", record.content_type, "HTML or an image")
             return
-        if not record.payload:
+        if kind == "page" and not record.payload:
             reject("empty", record.content_type, "at least one byte")
             return
         sink.count("records", kept=1)

@@ -1,0 +1,245 @@
+"""Facts and query results for a terminal, and as JSON text.
+
+Sites, titles and captions are text from strangers: they are never read as markup, and characters
+that a terminal might obey are not printed.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.inspection.database import SqlResult
+from pipeline.inspection.streams import Json
+
+BAR = 20
+"""Characters of the longest bar."""
+LIST_ROWS = 10
+"""Languages, sites and rules that are shown; the JSON has more."""
+SQL_ROWS = 100
+CELL = 200
+"""Characters of a cell of a query's result that are shown."""
+MIN_CELL = 12
+"""Characters a column needs; where the terminal is narrower, rows are shown as lists."""
+
+_LEVELS = {False: " ▁▂▃▄▅▆▇█", True: " .:-=+*#@"}
+_UNSAFE = re.compile("[\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+
+
+def printable(value: Any, limit: int | None = None) -> Text:
+    """A value as text without markup and without control or format characters.
+
+    White space becomes a space; what else cannot be printed becomes U+FFFD, so that it shows.
+    """
+    text = value if isinstance(value, str) else "" if value is None else _plain_json(value)
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if not text.isprintable():
+        text = "".join(
+            c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}"
+            for c in text
+        )
+    return Text(text)
+
+
+def _plain_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON whose characters a terminal prints and does not obey: others are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def facts_json(facts: Json) -> str:
+    """The facts as JSON."""
+    return json_text(facts, indent=1)
+
+
+def sql_json(result: SqlResult) -> str:
+    """A query's result as a JSON array, an object a row and a row a line."""
+    rows = (json_text(dict(zip(result.columns, row, strict=True))) for row in result.rows)
+    return "[" + ",\n ".join(rows) + "]"
+
+
+def render_sql(result: SqlResult, console: Console) -> None:
+    """Print a query's result as a table, or as lists where the terminal is too narrow."""
+    shown = result.rows[:SQL_ROWS]
+    if len(result.columns) * MIN_CELL <= console.width or len(result.columns) == 1:
+        table = _table(*(printable(name) for name in result.columns))
+        for row in shown:
+            table.add_row(*(printable(value, CELL) for value in row))
+        console.print(table)
+    else:
+        for number, row in enumerate(shown, 1):
+            console.print(Text(f"row {number}", "bold"))
+            for name, value in zip(result.columns, row, strict=True):
+                console.print(Text("  ") + printable(name) + ": " + printable(value, CELL))
+    count = len(result.rows)
+    more = f", the first {SQL_ROWS:,} shown; --json gives all" if count > SQL_ROWS else ""
+    console.print(Text(f"{count:,} row{'' if count == 1 else 's'}{more}", "dim"))
+
+
+def _table(*columns: str | Text, right: Iterable[int] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    numbers = set(right)
+    for position, column in enumerate(columns):
+        if position in numbers:
+            table.add_column(column, justify="right", no_wrap=True)
+        else:
+            table.add_column(column, overflow="fold")
+    return table
+
+
+def render(facts: Json, console: Console) -> None:
+    """Print what is in an output: problems, the funnel, then each stream."""
+    # Not at the top: it loads the recipes, and with them every step.
+    from pipeline.funnel import funnel_table
+
+    console.print(Text("output ", "bold") + printable(facts["output"]), soft_wrap=True)
+    recipe, inputs = facts["recipe"], facts["inputs"]
+    if recipe is not None:
+        console.print(
+            Text("recipe ", "bold")
+            + printable(recipe["name"])
+            + f" ({printable(recipe['fingerprint'][:12])}), {inputs['files']:,} input files, "
+            f"{size(inputs['bytes'])}"
+        )
+    for problem in facts["problems"]:
+        console.print(Text("! ", "bold yellow") + printable(problem))
+    if facts["stages"]:
+        console.print()
+        console.print(funnel_table(facts["stages"]))
+    for stream, measures in facts["streams"].items():
+        console.print()
+        _render_stream(stream, measures, console)
+
+
+def size(count: int | None) -> str:
+    """A number of bytes in decimal units."""
+    if count is None:
+        return "?"
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if value < 999.95:
+            break
+        value, unit = value / 1000, larger
+    return f"{count} B" if unit == "B" else f"{value:,.1f} {unit}"
+
+
+def _render_stream(stream: str, facts: Json, console: Console) -> None:
+    ascii_only = console.options.ascii_only
+    console.print(Text(stream, "bold"))
+    indexed = "text_length" in facts
+    names = ["samples", "shards", "bytes", *(("images", "characters") if indexed else ())]
+    table = _table("split", *names, right=range(1, len(names) + 1))
+    rows = [*facts["splits"].items()]
+    if len(rows) != 1:
+        rows.append(("all", facts))
+    for split, numbers in rows:
+        cells = (
+            size(numbers[name]) if name == "bytes" else _number(numbers[name]) for name in names
+        )
+        table.add_row(printable(split), *cells)
+    console.print(table)
+    if indexed and facts["samples"]:
+        console.print(_distributions(stream, facts, ascii_only))
+        _render_lists(facts, console)
+    _render_rules(facts["judged"], console)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "?"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def _distributions(stream: str, facts: Json, ascii_only: bool) -> Table:
+    """A row for each measure; the bars are its histogram, bins twice as wide from one to the next.
+
+    Bins of the aspect ratio have edges of their own (`streams.ASPECT_EDGES`).
+    """
+    table = _table("", "min", "median", "mean", "p95", "max", "histogram", right=range(1, 6))
+    text = "caption, chosen" if stream == "captioned" else "text"
+    labels = {
+        "text_length": f"{text} (chars)",
+        "caption_length": "captions (chars)",
+        "images_per_document": "images/document",
+        "image_width": "image width (px)",
+        "image_height": "height (px)",
+        "image_aspect": "long/short side",
+    }
+    for name, label in labels.items():
+        values = facts.get(name)
+        if values is None:
+            continue
+        counts = [entry["count"] for entry in values["histogram"]]
+        keys = ("min", "median", "mean", "p95", "max")
+        table.add_row(label, *(_number(values[key]) for key in keys), spark(counts, ascii_only))
+    return table
+
+
+def spark(counts: Sequence[int], ascii_only: bool) -> Text:
+    """One character a bin, as high as its share of the fullest; a bin with any row is not blank."""
+    levels = _LEVELS[ascii_only]
+    most = max(counts, default=0) or 1
+    steps = len(levels) - 1
+    return Text("".join(levels[-(-count * steps // most)] for count in counts))
+
+
+def _render_lists(facts: Json, console: Console) -> None:
+    known = facts["samples_in_tables"]
+    _render_bars("language", "samples", facts["languages"], len(facts["languages"]), known, console)
+    _render_bars("site", "samples", facts["top_sites"], facts["sites"], known, console)
+    origins = facts.get("captions_by_origin", [])
+    total = sum(row["captions"] for row in origins)
+    _render_bars("origin", "captions", origins, len(origins), total, console)
+    if "image_shape" in facts:
+        shapes = ", ".join(f"{count:,} {name}" for name, count in facts["image_shape"].items())
+        console.print(Text(f"images: {shapes}"))
+
+
+def _render_bars(
+    what: str, unit: str, rows: list[Json], distinct: int, total: int, console: Console
+) -> None:
+    if not rows:
+        return
+    table = _table(what, unit, "share", "", right=(1, 2))
+    for row in rows[:LIST_ROWS]:
+        share = row[unit] / total
+        table.add_row(
+            printable(row[what], 40),
+            f"{row[unit]:,}",
+            f"{share:.1%}",
+            _bar(share, console.options.ascii_only),
+        )
+    if distinct > LIST_ROWS:
+        table.add_row(Text(f"and {distinct - LIST_ROWS:,} more", "dim"), "", "", "")
+    console.print(table)
+
+
+def _bar(share: float, ascii_only: bool) -> Text:
+    return Text(("#" if ascii_only else "█") * max(1, round(share * BAR)), "cyan")
+
+
+def _render_rules(judged: Json, console: Console) -> None:
+    """What gate `shard` rejected, and what failed, by the table it was a row of."""
+    tolls = [
+        (table, name, rows, counts["in"])
+        for table, counts in judged.items()
+        for kind in ("rejected_by_rule", "failed_by_error")
+        for name, rows in sorted(counts[kind].items(), key=lambda item: (-item[1], item[0]))
+        if rows
+    ]
+    if not tolls:
+        return
+    table = _table("rejected: table", "rule", "rows", "of", "", right=(2, 3))
+    for source, rule, rows, seen in tolls:
+        bar = _bar(rows / seen, console.options.ascii_only)
+        table.add_row(printable(source), printable(rule), f"{rows:,}", f"{seen:,}", bar)
+    console.print(table)

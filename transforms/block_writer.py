@@ -1,0 +1,125 @@
+"""Characters become lines, lines become blocks: the state of a page that is being written down.
+
+What a finished line becomes is decided by the elements that are open around it: a heading, a
+caption, an item of a list, a quote, else a paragraph.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from schemas.rows import Node
+from transforms.markup import clean_text
+
+BREAK = "\x00"
+"""Stands for `br` in a line that is being gathered; a parser lets no NUL through."""
+
+
+_PERMALINK = re.compile(r"\s*[#\u00b6\u00a7]$")
+"""The sign that documentation puts behind a heading to link to it."""
+
+
+@dataclass(slots=True)
+class Block:
+    """A node and what merging twins needs to know of it."""
+
+    node: Node
+    position: int
+    """Position in the DOM of an image; -1 for a text."""
+    noscript: int
+    """Position of the `noscript` around it; -1 outside."""
+    lazy: bool = False
+    """An image that a script would have loaded."""
+
+
+@dataclass(slots=True)
+class OpenList:
+    """An open list or definition list."""
+
+    role: str
+    number: int | None
+    """Number of the next item; None where items carry no number."""
+
+
+@dataclass(slots=True, kw_only=True)
+class BlockWriter:
+    """Gathers characters into lines and lines into blocks."""
+
+    emit: Callable[[Block], None]
+    """Takes each block as it is finished; may raise to end the page."""
+    blocks: list[Block] = field(default_factory=list)
+    buffer: list[str] = field(default_factory=list)
+    """Pieces of the line that is being gathered."""
+    lines: list[str] = field(default_factory=list)
+    """Finished lines of the open list."""
+    lists: list[OpenList] = field(default_factory=list)
+    markers: list[str | None] = field(default_factory=list)
+    """Marker of each open item; None once its first line has used it."""
+    captions: list[list[str]] = field(default_factory=list)
+    """Lines of each open caption."""
+    heading: int = 0
+    """Level of the open heading, 0 outside."""
+    quotes: int = 0
+    """Open block quotes."""
+    noscript: int = -1
+    """Position of the open `noscript`, -1 outside."""
+
+    def end_line(self) -> None:
+        """Ends the line that is being gathered."""
+        if not self.buffer:
+            return
+        raw = "".join(self.buffer)
+        self.buffer.clear()
+        if BREAK not in raw:
+            text = clean_text(raw)
+            if text:
+                self.add(text)
+            return
+        paragraph: list[str] = []
+        for line in (*map(clean_text, raw.split(BREAK)), ""):
+            if line:
+                paragraph.append(line)
+            elif paragraph:  # two breaks in a row part paragraphs
+                self.add("\n".join(paragraph))
+                paragraph = []
+
+    def add(self, text: str) -> None:
+        """Adds a finished line, or lines, by the elements that are open."""
+        if self.heading:
+            self.end_group()
+            title = _PERMALINK.sub("", text.replace("\n", " "))
+            if title:
+                self.put("heading", "#" * self.heading + " " + title)
+        elif self.captions:
+            self.captions[-1].append(text)
+        elif self.lists:
+            indent = "  " * max(0, len(self.markers) - 1)
+            marker = self.markers[-1] if self.markers else ""
+            if marker is None:
+                marker = "  "
+            elif self.markers:
+                self.markers[-1] = None
+            first, *others = text.split("\n")
+            self.lines.append(indent + marker + first)
+            self.lines.extend(indent + "  " + line for line in others)
+        elif self.quotes:
+            self.put("quote", "> " + text.replace("\n", "\n> "))
+        else:
+            self.put("paragraph", text)
+
+    def end_group(self) -> None:
+        """Ends the list node that is being gathered."""
+        if self.lines:
+            role = self.lists[0].role if self.lists else "list"
+            text = "\n".join(self.lines)
+            self.lines.clear()
+            self.put(role, text)
+
+    def put(self, role: str, text: str) -> None:
+        """Adds a text node."""
+        self.keep(Block(Node("text", role, text=text), -1, self.noscript))
+
+    def keep(self, block: Block) -> None:
+        """Adds a block."""
+        self.emit(block)
+        self.blocks.append(block)

@@ -1,0 +1,179 @@
+"""Which URL an image element means: src, srcset, picture sources, lazy-loading attributes.
+
+The trade-off: pages name the same picture up to a dozen times. The largest candidate that declares
+a width wins, then the highest density, then a lazy attribute, then `src`; so a training image is as
+large as the page offers it, and a placeholder in `src` never wins against the real picture that a
+script would have put there.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from transforms.urls import resolve_url
+
+MAX_SRCSET_LENGTH = 16_384
+"""Characters of a srcset that are read; real ones have a few hundred."""
+
+LAZY_SOURCES = (
+    "data-src",
+    "data-original",
+    "data-lazy-src",
+    "data-lazy",
+    "data-lazyload",
+    "data-lazyload-src",
+    "data-original-src",
+    "data-actualsrc",
+    "data-hi-res-src",
+    "data-full-src",
+    "data-img-src",
+    "data-image-src",
+    "data-image",
+    "data-echo",
+    "data-url",
+    "data-ll-src",
+    "data-defer-src",
+    "data-delayed-url",
+    "data-native-src",
+    "data-raw-src",
+    "data-runner-src",
+    "data-cfsrc",
+    "data-td-src-property",
+    "data-flickity-lazyload",
+    "nitro-lazy-src",
+    "lazy-src",
+    "lazysrc",
+)
+"""Attributes that lazy-loading scripts copy into `src`, most common first."""
+
+LAZY_SRCSETS = (
+    "data-srcset",
+    "data-lazy-srcset",
+    "data-original-set",
+    "data-ll-srcset",
+    "data-flickity-lazyload-srcset",
+    "nitro-lazy-srcset",
+    "lazy-srcset",
+)
+"""Attributes that lazy-loading scripts copy into `srcset`."""
+
+_NEXT_URL = re.compile(r"[\s,]*(\S+)")
+_DESCRIPTORS = re.compile(r"\s*((?:\([^)]*\)|[^,(])*),?")
+_DESCRIPTOR = re.compile(r"(?:^|\s)(\d+(?:\.\d+)?)([wx])(?:\s|$)")
+_PLACEHOLDER = re.compile(
+    r"/(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
+    r"|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?\.(?:gif|png|svg|jpe?g|webp)(?:\?|$)",
+    re.I,
+)
+_LENGTH = re.compile(r"\s*\+?(\d{1,6})(?:\.\d*)?\s*(?:px)?\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """The URL chosen for an image element."""
+
+    url: str
+    lazy: bool
+    """Whether a script would have loaded it: its twin may stand in a `noscript` beside it."""
+
+
+def parse_srcset(srcset: str) -> list[tuple[str, float, float]]:
+    """The candidates of a srcset as (URL, width in pixels or 0, density or 0), in order.
+
+    Follows the standard (html.spec.whatwg.org, "parsing a srcset attribute"): a URL runs to the
+    next white space, so commas inside it belong to it; only trailing commas end the candidate.
+    """
+    srcset = srcset[:MAX_SRCSET_LENGTH]
+    candidates = []
+    position = 0
+    while match := _NEXT_URL.match(srcset, position):
+        position = match.end()
+        url = match.group(1)
+        width = density = 0.0
+        if url.endswith(","):
+            url = url.rstrip(",")
+        else:
+            descriptors = _DESCRIPTORS.match(srcset, position)
+            assert descriptors is not None
+            position = descriptors.end()
+            for value, unit in _DESCRIPTOR.findall(descriptors.group(1)):
+                if unit == "w":
+                    width = float(value)
+                else:
+                    density = float(value)
+        if url:
+            candidates.append((url, width, density))
+    return candidates
+
+
+def _url(base: str, reference: str | None) -> str | None:
+    reference = (reference or "").strip()
+    # "#" and "" mean the page itself; braces are templates that a script fills in.
+    if not reference or reference[0] in "#{[<" or "{" in reference:
+        return None
+    return resolve_url(base, reference)
+
+
+def _looks_like_url(reference: str | None) -> bool:
+    reference = (reference or "").strip()
+    return ("/" in reference or "." in reference) and " " not in reference and len(reference) > 3
+
+
+def is_placeholder(url: str) -> bool:
+    """Whether a URL has the file name of a spacer or of a picture shown while another loads."""
+    return _PLACEHOLDER.search(url) is not None
+
+
+def declared_length(value: str | None) -> int | None:
+    """A `width` or `height` attribute in CSS pixels; None for a percentage or the like."""
+    match = _LENGTH.match(value) if value else None
+    return int(match.group(1)) if match else None
+
+
+def choose_source(
+    attributes: Mapping[str, str | None],
+    picture_sources: Iterable[Mapping[str, str | None]],
+    base: str,
+) -> ImageSource | None:
+    """The URL of an `img` or `amp-img`.
+
+    Args:
+        attributes: Of the element.
+        picture_sources: Attributes of the `source` elements of the `picture` around it, if any.
+        base: What relative references are relative to.
+
+    Returns:
+        None where the element names no http or https image (data URIs, templates, nothing at all).
+    """
+    lazy = None
+    for name in LAZY_SOURCES:
+        if (
+            (value := attributes.get(name))
+            and _looks_like_url(value)
+            and (lazy := _url(base, value)) is not None
+        ):
+            break
+    plain = _url(base, attributes.get("src"))
+    sets: list[tuple[str, bool]] = []
+    for owner in (attributes, *picture_sources):
+        for name in LAZY_SRCSETS:
+            if value := owner.get(name):
+                sets.append((value, True))
+        if value := owner.get("srcset"):
+            sets.append((value, False))
+    best: tuple[float, float, str, bool] | None = None
+    for srcset, is_lazy in sets:
+        for reference, width, density in parse_srcset(srcset):
+            if best is None or (width, density) > best[:2]:
+                url = _url(base, reference)
+                if url is not None and not is_placeholder(url):
+                    best = (width, density, url, is_lazy)
+    if best is not None and (best[0] > 0 or best[1] > 1):
+        return ImageSource(best[2], best[3] or lazy is not None)
+    if lazy is not None:
+        return ImageSource(lazy, True)
+    if plain is not None and not is_placeholder(plain):
+        return ImageSource(plain, False)
+    if best is not None:
+        return ImageSource(best[2], best[3])
+    return None
