@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from pipeline.logs import silence_import_notice
 from schemas.errors import StageError, UserError
 
 app = typer.Typer(
@@ -199,8 +200,7 @@ def recipes_command() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Program entry; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    # Beam says on import that it was installed without its Google client libraries.
-    logging.getLogger().addFilter(_is_not_about_apitools)
+    silence_import_notice()
     try:
         answer: Any = app(args=arguments, standalone_mode=False)
     except UserError as e:
@@ -229,10 +229,6 @@ def _other_failure(error: Exception) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     raise error
-
-
-def _is_not_about_apitools(record: logging.LogRecord) -> bool:
-    return "apitools" not in record.getMessage()
 
 
 def _fail(error: Exception, code: int) -> int:

@@ -10,6 +10,12 @@ from pipeline.state import RunState
 from schemas.shards import STREAMS
 
 RULES_SHOWN = 3
+TABLES = (
+    "records", "pages", "documents", "texts", "captions", "image_records", "clusters",
+    "image_nodes", "paragraphs", "interleaved", "interleaved_samples", "captioned_samples",
+    "text", "text_samples", "image_refs", "images", "samples",
+)  # fmt: skip
+"""Tables in the order in which rows flow; within a stage only some occur."""
 
 
 def reasons(counts: dict[str, Any]) -> str:
@@ -21,6 +27,11 @@ def reasons(counts: dict[str, Any]) -> str:
     return ", ".join(shown) + (f", {more} more" if more else "")
 
 
+def _flow(item: tuple[str, Any]) -> tuple[int, str]:
+    name, _ = item
+    return (TABLES.index(name) if name in TABLES else len(TABLES), name)
+
+
 def funnel_table(stages: dict[str, Any]) -> Table:
     """A row for each table of each stage."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -28,9 +39,10 @@ def funnel_table(stages: dict[str, Any]) -> Table:
     table.add_column("table")
     for name in ("in", "kept", "rejected", "failed"):
         table.add_column(name, justify="right")
-    table.add_column("mostly", overflow="fold")
+    table.add_column("mostly", overflow="fold", min_width=20)
     for stage, facts in stages.items():
-        for number, (name, counts) in enumerate(facts.get("tables", {}).items()):
+        tables = sorted(facts.get("tables", {}).items(), key=_flow)
+        for number, (name, counts) in enumerate(tables):
             table.add_row(
                 stage if number == 0 else "",
                 name,

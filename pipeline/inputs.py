@@ -20,6 +20,7 @@ from transforms.sink import Part
 from transforms.warc import slice_bounds
 
 WARC_ENDINGS = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4")
+ARC_ENDINGS = (".arc", ".arc.gz")
 LIST_ENDINGS = (".txt", ".paths", ".txt.gz", ".paths.gz")
 _GLOB = re.compile(r"[*?\[]")
 
@@ -79,6 +80,11 @@ def _expand(name: str) -> list[_Found]:
         elif fs.isfile(path):
             if path.lower().endswith(LIST_ENDINGS):
                 return _list(fs, path)
+            if path.lower().endswith(ARC_ENDINGS):
+                raise InputError(
+                    f"input {name}: is an ARC file, which Weft does not read; convert it to WARC "
+                    "first, for example with `warcio recompress`"
+                )
             found = [_Found(fs, path, posixpath.dirname(path), fs.info(path))]
         else:
             raise InputError(f"input {name}: there is no such file, folder or glob match")

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from transforms.document_gate import check_document_gate
-from transforms.document_rules import DocumentGate, parse_document_gate
 
 from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.shards import ShardFormat
 from transforms import candidates, select_images
+from transforms.document_gate import check_document_gate
+from transforms.document_rules import DocumentGate, parse_document_gate
 from transforms.duplicates import DedupConfig
 from transforms.extract import ExtractSettings
 from transforms.gates import RowGate, check_gate, parse_gate

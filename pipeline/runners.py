@@ -13,6 +13,7 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
+import re
 import shutil
 import signal
 import sys
@@ -24,7 +25,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from pipeline.logs import beam_logs_to
 from pipeline.worker_server import start_worker_server
+from schemas import errors
 from schemas.errors import StageError, UserError, WeftError
 from transforms.parts import WATCH_VARIABLE
 from transforms.sink import HEARTBEAT_VARIABLE
@@ -34,6 +37,9 @@ MAX_STARTS = 3
 WORKER_DIED = 75
 """Exit status of a stage process that lost a worker."""
 LOCAL_RUNNER = "FnApiRunner"
+
+_OWN_ERROR = re.compile(r"^schemas\.errors\.(\w+): (.*)$", re.MULTILINE)
+_WHILE_RUNNING = re.compile(r" \[while running .*?\]")
 
 Build = Callable[[Any], None]
 """Adds a graph to a pipeline. Picklable: it travels to the stage process."""
@@ -104,7 +110,8 @@ def run_graph(stage: str, build: Build, config: RunnerConfig) -> None:
     """Run a graph to its end. Raises `StageError`, or what a part raised on purpose."""
     if config.in_process:
         _set_heartbeats(config)
-        _run_here(stage, build, config)
+        with beam_logs_to(config.log):
+            _run_here(stage, build, config)
         return
     for start in range(1, MAX_STARTS + 1):
         outcome = _run_in_stage_process(stage, build, config)
@@ -148,10 +155,28 @@ def _run_here(
     try:
         with beam.Pipeline(runner=runner, options=PipelineOptions(arguments)) as pipeline:
             build(pipeline)
-    except WeftError:
-        raise
     except Exception as e:
-        raise StageError(f"stage {stage}: {summarize(e)}") from e
+        raise own_error(e) or StageError(_report(stage, e, config)) from e
+
+
+def _report(stage: str, error: Exception, config: RunnerConfig) -> str:
+    where = f"; the whole story is in {config.log}" if config.log not in (None, os.devnull) else ""
+    return f"stage {stage}: {summarize(error)}{where}"
+
+
+def own_error(error: BaseException) -> WeftError | None:
+    """The error of ours that a part raised on purpose for the user, however Beam wrapped it.
+
+    In process Beam adds the step's label to the message; a worker process sends text only.
+    """
+    text = str(error)
+    if isinstance(error, UserError | StageError):
+        return type(error)(_WHILE_RUNNING.sub("", text))
+    for match in _OWN_ERROR.finditer(text):
+        kind = getattr(errors, match[1], None)
+        if isinstance(kind, type) and issubclass(kind, UserError | StageError):
+            return kind(_WHILE_RUNNING.sub("", match[2]))
+    return None
 
 
 def summarize(error: BaseException) -> str:

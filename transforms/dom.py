@@ -45,8 +45,11 @@ MAX_FORMATTING = 32
 MAX_ATTRIBUTES = 5000
 """Attributes of one tag: parsers compare each with all before it, so a flood costs its square."""
 
-_DEPTH_CHECK_FROM = 2000
-"""Fewer tags than this cannot nest deep enough to cost more than a tenth of a second."""
+_DEPTH_CHECK_FROM = 8000
+"""Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
+
+_FORMATTING_CHECK_FROM = 2000
+"""Fewer tags than this cannot multiply to more than half a million."""
 
 _VOID = word_set("area base br col embed hr img input link meta param source track wbr")
 # Elements that close themselves when the next one opens: their number says nothing about depth.
@@ -60,7 +63,8 @@ _TEMPLATE = re.compile(r"<(/?)template(?=[\s/>])[^>]*>", re.I)
 # Elements whose attributes nobody asks for: reading them costs more than everything else about
 # them.
 _BARE = word_set("b i br em hr strong sup sub tbody thead u wbr")
-_LONG_TAG = re.compile(r"<[a-zA-Z][^<>]{20000,}")
+_LONG_TAG_LENGTH = 20_000
+_LONG_TAG = re.compile(rf"<[a-zA-Z][^<>]{{{_LONG_TAG_LENGTH - 1},}}")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _NO_ATTRIBUTES: Mapping[str, str | None] = {}
 
@@ -112,10 +116,21 @@ def _check_size(dom: Dom) -> None:
 
 
 def _check_attributes(html: str) -> None:
+    if max(map(len, html.split("<"))) < _LONG_TAG_LENGTH:
+        return
     for match in _LONG_TAG.finditer(html):
         count = len(_QUOTED.sub(" ", match.group()).split())
         if count > MAX_ATTRIBUTES:
             raise PageTooLargeError(f"a tag with about {count} attributes, over {MAX_ATTRIBUTES}")
+
+
+def _leaves_formatting(html: str) -> bool:
+    """Whether more formatting elements are opened than closed, by a simple count."""
+    html = html.lower()
+    return any(
+        html.count(f"<{name}>") + html.count(f"<{name} ") - html.count(f"</{name}") > MAX_FORMATTING
+        for name in _FORMATTING
+    )
 
 
 def _limit_depth(html: str) -> str:
@@ -296,7 +311,8 @@ def parse_html(html: str, backend: str = "lexbor") -> Dom:
         PageTooLargeError: More than `MAX_DOM_NODES` nodes, or `MAX_ATTRIBUTES` in a tag.
     """
     _check_attributes(html)
-    if html.count("<") > _DEPTH_CHECK_FROM:
+    tags = html.count("<")
+    if tags > _DEPTH_CHECK_FROM or (tags > _FORMATTING_CHECK_FROM and _leaves_formatting(html)):
         html = _limit_depth(html)
     if backend == "lexbor":
         return _read_lexbor(html)

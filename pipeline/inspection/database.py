@@ -43,6 +43,8 @@ _NO_FILE_CLASSES = (
     duckdb.OutOfMemoryException,
 )
 """Errors that no broken file causes."""
+_REFUSED = "PermissionError"
+"""How the last line begins when a query tried to write to a table's file."""
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,10 @@ def run_sql(output: str, query: str) -> SqlResult:
             return _fetch(con, query)
         except duckdb.Error as e:
             views = view_files(snapshot)
-            if not isinstance(e, _NO_FILE_CLASSES):
-                broken = broken_file(snapshot, _all_files(views.values()))
+            if not isinstance(e, _NO_FILE_CLASSES) and not first_line(e).startswith(_REFUSED):
+                files = _all_files(views.values())
+                named = [file for file in files if file in str(e)]
+                broken = broken_file(snapshot, named or files)
                 if broken is not None:
                     raise broken from e
             tables = ", ".join(sorted(views))

@@ -224,7 +224,11 @@ def _render_bars(
 
 
 def _bar(share: float, ascii_only: bool) -> Text:
-    return Text(("#" if ascii_only else "█") * max(1, round(share * BAR)), "cyan")
+    """A bar of at most `BAR` characters; eighths of one where the terminal has them."""
+    if ascii_only:
+        return Text("#" * max(1, round(share * BAR)), "cyan")
+    eighths = max(1, round(share * BAR * 8))
+    return Text("█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8], "cyan")
 
 
 def _render_rules(judged: Json, console: Console) -> None:

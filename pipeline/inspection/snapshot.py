@@ -7,8 +7,10 @@ error, for no number of such an output can be trusted.
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import msgspec
 
@@ -25,6 +27,7 @@ STAGES = ("extract", "dedup", "refs", "shard")
 
 _OWN_FOLDERS = ("commits", "tables", "packs", "shards")
 _COMMITS_AT_ONCE = 512
+_READERS = 16
 
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_]*$", max_length=100)]
 """Name of a stage, table, rule or error."""
@@ -206,20 +209,12 @@ def _is_table_file(table: str, path: str) -> bool:
 
 
 def _read_commits(output: str, stage: str, names: list[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Commit records, many at a time: on a store that is as many requests at once."""
-    fs, root = storage.resolve(output)
-    for start in range(0, len(names), _COMMITS_AT_ONCE):
-        some = names[start : start + _COMMITS_AT_ONCE]
-        paths = [storage.join(root, commit_path(stage, name)) for name in some]
-        found: dict[str, Any] = fs.cat(paths, on_error="return")
-        # The keys are the paths in the file system's own spelling, in the order asked for.
-        for name, path, data in zip(some, paths, found.values(), strict=True):
-            if isinstance(data, bytes):
-                yield name, data
-            elif isinstance(data, FileNotFoundError):
-                yield name, None
-            else:
-                raise InputError(f"{path}: cannot be read: {data}")
+    """Commit records, some at a time and those at once: a store takes its time for each."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        for start in range(0, len(names), _COMMITS_AT_ONCE):
+            some = names[start : start + _COMMITS_AT_ONCE]
+            paths = [commit_path(stage, name) for name in some]
+            yield from zip(some, pool.map(partial(_read, output), paths), strict=True)
 
 
 def _drop_missing(snapshot: Snapshot) -> None:

@@ -1,0 +1,1 @@
+"""Measurements of Weft, side by side with peers where there are any."""

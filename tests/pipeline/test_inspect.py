@@ -1,0 +1,688 @@
+"""Outputs are made with the pipeline's own writers; the numbers expected are worked out by hand."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from pipeline.inspection import (
+    database,
+    facts_json,
+    inspect_output,
+    render,
+    render_sql,
+    run_sql,
+    show,
+    snapshot,
+    sql_json,
+)
+from schemas.commits import Commit, TableCounts, commit_path
+from schemas.errors import InputError, UserError
+from schemas.ids import image_key
+from schemas.rows import Caption, Failure, IndexRow, LedgerRow, Sample, SampleImage
+from schemas.shards import STREAMS, Manifest, ShardEntry, ShardFormat, sample_key, shard_name
+from schemas.tables import schema_of, to_batch
+from transforms import storage
+from transforms.samples import canonical_json
+from transforms.shards import write_shard
+from transforms.sink import Part, PartSink
+
+RECIPE = "ab" * 16
+EVIL = "\x1b[31m[bold]evil[/bold]\x9b2J\u202e.example\r\n"
+
+
+def jpeg(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@dataclass
+class Output:
+    """An output under construction."""
+
+    url: str
+    images: dict[str, bytes] = field(default_factory=dict)
+    commits: dict[str, list[Commit]] = field(default_factory=dict)
+
+    def image(self, width: int, height: int) -> SampleImage:
+        data = jpeg(width, height)
+        import hashlib
+
+        key = image_key(hashlib.sha256(data).hexdigest())
+        self.images[key] = data
+        return SampleImage(key, "p", 0, len(data), width, height, "jpeg", "RGB", 1, 1)
+
+    def part(self, stage: str, name: str, fill: Callable[[PartSink], None], fp: str = "f0") -> str:
+        with PartSink(stage, self.url, Part(name, fp)) as sink:
+            fill(sink)
+            self.commits.setdefault(stage, []).append(sink.publish())
+        return f"{name}-{fp}"
+
+    def publish(self, stream: str, samples: list[Sample]) -> None:
+        """Write shards, index and manifest of a stream."""
+        entries, rows = [], []
+        groups: dict[tuple[str, int], list[Sample]] = {}
+        for sample in sorted(samples, key=lambda sample: (sample.split, sample.shard, sample.key)):
+            groups.setdefault((sample.split, sample.shard), []).append(sample)
+        for (split, number), members in groups.items():
+            name = shard_name(split, number)
+            with storage.publish(f"{self.url}/shards/{stream}/{name}") as out:
+                result = write_shard(
+                    members, lambda image: self.images[image.image_key], ShardFormat(), out, _never
+                )
+            rows += result.index
+            entries.append(ShardEntry(name, result.samples, result.bytes, result.sha256))
+        with storage.publish(f"{self.url}/shards/{stream}/index.parquet") as file:
+            pq.write_table(pa.Table.from_batches([to_batch(rows, IndexRow)]), file)
+        manifest = Manifest(stream, RECIPE, {"train": 0}, entries)
+        storage.write_bytes(
+            f"{self.url}/shards/{stream}/manifest.json", manifest.to_json().encode()
+        )
+
+    def finish(self, **changes: Any) -> None:
+        """Write `run.json` over everything committed."""
+        stages = {}
+        for stage in snapshot.STAGES:
+            commits = self.commits.get(stage, [])
+            tables: dict[str, TableCounts] = {}
+            for commit in commits:
+                for table, counts in commit.counts.items():
+                    tables.setdefault(table, TableCounts(rejected={}, failed={})).add(counts)
+            stages[stage] = {
+                "status": "done",
+                "seconds": 1.5,
+                "parts": len(commits),
+                "tables": {name: counts.as_json() for name, counts in tables.items()},
+                "facts": {},
+                "snapshot": sorted(commit.name for commit in commits),
+            }
+        record = {
+            "run_version": 1,
+            "schema_version": 1,
+            "versions": {"duckdb": "2"},
+            "recipe": {"name": "demo", "fingerprint": RECIPE, "values": {}},
+            "inputs": [{"source": "a.warc", "bytes": 1000}, {"source": "b.warc", "bytes": 24}],
+            "stages": stages,
+        } | changes
+        storage.write_bytes(f"{self.url}/run.json", json.dumps(record).encode())
+
+    def edit_run(self, edit: Callable[[dict[str, Any]], Any]) -> None:
+        record = json.loads(storage.read_bytes(f"{self.url}/run.json") or b"")
+        edit(record)
+        storage.write_bytes(f"{self.url}/run.json", json.dumps(record).encode())
+
+    def remove(self, name: str) -> None:
+        fs, path = storage.resolve(f"{self.url}/{name}")
+        fs.rm(path, recursive=True)
+
+
+def _never(sample: Sample, error: Exception) -> None:
+    raise error
+
+
+def captioned(
+    out: Output, number: int, site: str, language: str, size: tuple[int, int],
+    captions: list[tuple[str, str]], split: str = "train",
+) -> Sample:  # fmt: skip
+    key = sample_key("captioned", number)
+    facts = {
+        "key": key,
+        "site": site,
+        "language": language,
+        "captions": [{"origin": origin, "text": text} for origin, text in captions],
+    }
+    text = captions[0][1]
+    return Sample("captioned", split, 0, key, text, canonical_json(facts), len(text),
+                  [out.image(*size)])  # fmt: skip
+
+
+def interleaved(out: Output, number: int, site: str, sizes: list[tuple[int, int]]) -> Sample:
+    key = sample_key("interleaved", number)
+    names = [f"{position:02d}.jpg" for position in range(len(sizes))]
+    layout = {"key": key, "site": site, "language": "en", "texts": ["abc", *[None] * len(sizes)],
+              "images": [None, *names]}  # fmt: skip
+    images = [out.image(*size) for size in sizes]
+    return Sample("interleaved", "train", 0, key, None, canonical_json(layout), 3, images)
+
+
+def text(number: int, site: str, characters: int) -> Sample:
+    key = sample_key("text", number)
+    facts = canonical_json({"key": key, "site": site, "language": "de"})
+    return Sample("text", "train", 0, key, "x" * characters, facts, characters)
+
+
+def build(url: str) -> Output:
+    """Four captioned samples in two splits, two documents, and one text."""
+    out = Output(url)
+    samples = [
+        captioned(out, 1, "a.example", "en", (64, 32), [("alt", "x" * 10), ("title", "y" * 4)]),
+        captioned(out, 2, "a.example", "en", (32, 64), [("alt", "x" * 20)]),
+        captioned(out, 3, "b.example", "de", (48, 48), [("figcaption", "x" * 30)]),
+        captioned(out, 4, EVIL, "en", (200, 32), [("alt", "ü" * 100)], "validation"),
+        interleaved(out, 1, "a.example", [(64, 32)]),
+        interleaved(out, 2, "c.example", [(64, 32), (32, 64), (48, 48)]),
+        text(1, "d.example", 7),
+    ]
+
+    def extract(sink: PartSink) -> None:
+        sink.seen("captions", 3)
+        for number in range(2):
+            sink.keep("captions", Caption(f"c{number}", "d", "u", "i", EVIL, "alt", number))
+        sink.fail("captions", "c2", InputLikeError("no [red]text"))
+
+    def shard(sink: PartSink) -> None:
+        for sample in samples:
+            sink.seen("samples")
+            sink.keep("samples", sample)
+        sink.seen("captions", 9)
+        sink.count("captions", kept=4, rejected={"min_side": 3, "aspect": 1})
+        sink.reject(
+            "captions",
+            LedgerRow("shard.captioned", "caption", "c9", None, "words", True, 1.0, None, "min=2"),
+        )
+
+    out.part("extract", "a", extract)
+    out.part("dedup", "clusters-all", lambda sink: None)
+    out.part("refs", "images-00000", lambda sink: None)
+    out.part("shard", "samples-a", shard)
+    # A part of another recipe lies beside: nothing names it.
+    stale = Output(url, out.images)
+    stale.part("shard", "samples-a", lambda sink: sink.write_row("samples", samples[0]), fp="old")
+    stale.part("extract", "a", extract, fp="old")
+    for stream in STREAMS:
+        out.publish(stream, [sample for sample in samples if sample.stream == stream])
+    out.finish()
+    return out
+
+
+class InputLikeError(Exception):
+    """Stands for a `DataError`."""
+
+    error = "RecordError"
+
+
+@pytest.fixture(params=["local", "memory"])
+def out(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Output]:
+    if request.param == "local":
+        yield build(str(tmp_path / "out [1]"))
+        return
+    url = f"memory://{tmp_path.name}/out"
+    yield build(url)
+    fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Output:
+    return build(str(tmp_path / "out"))
+
+
+def printed(facts: dict[str, Any], width: int = 80, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
+    render(facts, Console(width=width, file=file))
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def spread(
+    count: int, least: float, median: float, mean: float, p95: float, most: float,
+    histogram: dict[float, int],
+) -> dict[str, Any]:  # fmt: skip
+    bins = [{"from": edge, "count": rows} for edge, rows in histogram.items()]
+    return {"count": count, "min": least, "median": median, "mean": mean, "p95": p95, "max": most,
+            "histogram": bins}  # fmt: skip
+
+
+def test_captioned_numbers_equal_hand_computed_ones(out: Output) -> None:
+    facts = inspect_output(out.url)
+    assert facts["problems"] == []
+    assert facts["complete"] is True
+    stream = facts["streams"]["captioned"]
+    fs, root = storage.resolve(out.url)
+    sizes = {
+        split: fs.size(f"{root}/shards/captioned/{split}-000000.tar")
+        for split in ("train", "validation")
+    }
+    assert stream["splits"] == {
+        "train": {
+            "samples": 3, "shards": 1, "bytes": sizes["train"], "images": 3, "characters": 60
+        },
+        "validation": {
+            "samples": 1, "shards": 1, "bytes": sizes["validation"], "images": 1,
+            "characters": 100,
+        },
+    }  # fmt: skip
+    assert (stream["samples"], stream["shards"], stream["images"]) == (4, 2, 4)
+    assert stream["bytes"] == sum(sizes.values())
+    assert stream["text_length"] == spread(4, 10, 20, 40.0, 100, 100, {8: 1, 16: 2, 32: 0, 64: 1})
+    assert stream["caption_length"] == spread(
+        5, 4, 20, 32.8, 100, 100, {4: 1, 8: 1, 16: 2, 32: 0, 64: 1}
+    )
+    assert stream["captions_by_origin"] == [
+        {"origin": "alt", "captions": 3},
+        {"origin": "figcaption", "captions": 1},
+        {"origin": "title", "captions": 1},
+    ]
+    assert stream["image_width"] == spread(4, 32, 48, 86.0, 200, 200, {32: 2, 64: 1, 128: 1})
+    assert stream["image_height"] == spread(4, 32, 32, 44.0, 64, 64, {32: 3, 64: 1})
+    assert stream["image_aspect"] == spread(
+        4, 1.0, 2.0, 2.8125, 6.25, 6.25, {1.0: 1, 1.25: 0, 1.5: 0, 2.0: 2, 3.0: 0, 5.0: 1}
+    )
+    assert stream["image_shape"] == {"landscape": 2, "portrait": 1, "square": 1}
+    assert stream["languages"] == [
+        {"language": "en", "samples": 3},
+        {"language": "de", "samples": 1},
+    ]
+    assert stream["sites"] == 3
+    assert stream["top_sites"] == [
+        {"site": "a.example", "samples": 2},
+        {"site": EVIL, "samples": 1},
+        {"site": "b.example", "samples": 1},
+    ]
+    assert stream["judged"] == {
+        "captions": {
+            "in": 9, "kept": 4, "rejected": 5, "failed": 0,
+            "rejected_by_rule": {"aspect": 1, "min_side": 3, "words": 1}, "failed_by_error": {},
+        }
+    }  # fmt: skip
+
+
+def test_interleaved_and_text_numbers_equal_hand_computed_ones(out: Output) -> None:
+    streams = inspect_output(out.url)["streams"]
+    documents = streams["interleaved"]
+    assert documents["images_per_document"] == spread(2, 1, 1, 2.0, 3, 3, {1: 1, 2: 1})
+    assert (documents["samples"], documents["images"], documents["characters"]) == (2, 4, 6)
+    assert documents["image_width"]["count"] == 4
+    assert "caption_length" not in documents
+    assert streams["text"]["text_length"] == spread(1, 7, 7, 7.0, 7, 7, {4: 1})
+    assert streams["text"]["languages"] == [{"language": "de", "samples": 1}]
+    assert "image_width" not in streams["text"]
+
+
+def test_run_facts_are_those_of_the_record(local: Output) -> None:
+    facts = inspect_output(local.url)
+    assert facts["recipe"] == {"name": "demo", "fingerprint": RECIPE}
+    assert facts["inputs"] == {"files": 2, "bytes": 1024}
+    assert list(facts["stages"]) == ["extract", "dedup", "refs", "shard"]
+    assert facts["stages"]["extract"]["tables"]["captions"] == {
+        "in": 3, "kept": 2, "rejected": 0, "failed": 1,
+        "rejected_by_rule": {}, "failed_by_error": {"RecordError": 1},
+    }  # fmt: skip
+    assert json.loads(facts_json(facts)) == facts
+
+
+def test_stale_parts_are_ignored(out: Output) -> None:
+    count = run_sql(
+        out.url, "SELECT (SELECT count(*) FROM samples), (SELECT count(*) FROM captions)"
+    )
+    assert count.rows == [[7, 2]]
+
+
+def test_every_table_has_a_view(out: Output) -> None:
+    tables = run_sql(out.url, "SELECT table_name FROM information_schema.tables ORDER BY 1")
+    names = [row[0] for row in tables.rows]
+    assert names == sorted(
+        {*snapshot.known_tables(), "index_captioned", "index_interleaved", "index_text"}
+    )
+    for name in names:
+        run_sql(out.url, f'SELECT * FROM "{name}"')
+    assert run_sql(out.url, "SELECT rule, value FROM ledger").rows == [["words", 1.0]]
+    assert run_sql(out.url, "SELECT error FROM failures").rows == [["RecordError"]]
+    assert run_sql(out.url, "SELECT sum(images) AS n FROM index_interleaved").rows == [[4]]
+
+
+def test_tables_without_rows_have_their_columns(local: Output) -> None:
+    result = run_sql(local.url, "SELECT * FROM documents")
+    assert result.columns == schema_of(snapshot.TABLES["documents"]).names
+    assert result.rows == []
+
+
+REFUSED = {
+    "syntax": ("selec", "--sql: Parser Error: syntax error at or near"),
+    "unknown table": ("SELECT * FROM nope", "Table with name nope does not exist!"),
+    "unknown column": ("SELECT nope FROM ledger", "nope"),
+    "conversion": ("SELECT rule::INT FROM ledger", "--sql: Conversion Error"),
+    "reads a file": ("SELECT * FROM read_text('/etc/hosts')", "disabled by configuration"),
+    "writes a file": ("COPY ledger TO '/tmp/weft-no'", "disabled by configuration"),
+    "writes a table": ("COPY ledger TO 'weft://tables/ledger/x'", "the tables are read-only"),
+    "leaves the output": ("SELECT * FROM read_text('weft://../x')", "no file of this run"),
+    "globs": ("SELECT * FROM read_parquet('weft://tables/*/*')", "no file of this run"),
+    "attaches": ("ATTACH '/tmp/weft-no.db'", "disabled by configuration"),
+    "unlocks": ("SET enable_external_access = true", "--sql:"),
+    "loads": ("INSTALL httpfs", "--sql:"),
+    "python variable": ("SELECT * FROM snapshot", "does not exist"),
+    "nothing": ("", "--sql: no query"),
+    "a comment": ("-- nothing", "--sql: no query"),
+}
+
+
+@pytest.mark.parametrize(("query", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_query_is_refused_in_one_line(local: Output, query: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        run_sql(local.url, query)
+    assert not isinstance(error.value, InputError)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    if query.startswith("s"):
+        assert "index_captioned" in str(error.value)
+
+
+def test_stale_file_cannot_be_read_by_name(local: Output) -> None:
+    query = "SELECT count(*) FROM 'weft://tables/samples/samples-a-{}.parquet'"
+    assert run_sql(local.url, query.format("f0")).rows == [[7]]
+    with pytest.raises(UserError, match="no file of this run"):
+        run_sql(local.url, query.format("old"))
+
+
+def test_result_above_the_limit_is_refused(local: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MAX_RESULT_BYTES", 1000)
+    assert len(run_sql(local.url, "SELECT 1 FROM range(100)").rows) == 100
+    with pytest.raises(UserError, match="put a LIMIT"):
+        run_sql(local.url, "SELECT repeat('x', 20) FROM range(100)")
+
+
+def test_values_become_json(local: Output) -> None:
+    result = run_sql(
+        local.url,
+        "SELECT 1 AS a, 2 AS a, sum(x) AS s, 'ab'::BLOB AS b, DATE '2020-01-02' AS d, "
+        "'nan'::DOUBLE AS n, 1.5::DECIMAL(4,2) AS m, {'k': [NULL, 'v']} AS o, MAP {1: 2} AS p, "
+        "170141183460469231731687303715884105727::HUGEINT AS h FROM range(4) t(x)",
+    )
+    assert json.loads(sql_json(result)) == [
+        {
+            "a": 1, "a_2": 2, "s": 6, "b": "6162", "d": "2020-01-02", "n": "nan", "m": 1.5,
+            "o": {"k": [None, "v"]}, "p": {"1": 2}, "h": 2**127 - 1,
+        }
+    ]  # fmt: skip
+
+
+def test_text_of_strangers_cannot_reach_the_terminal(out: Output) -> None:
+    facts = inspect_output(out.url)
+    shown = printed(facts)
+    assert "[bold]evil[/bold]" in shown
+    result = run_sql(out.url, "SELECT text, text AS again FROM captions")
+    file = io.StringIO()
+    render_sql(result, Console(width=80, file=file))
+    render_sql(result, Console(width=10, file=file))
+    assert file.getvalue().count("[bold]evil[/bold]") >= 4
+    for output in (shown, file.getvalue(), facts_json(facts), sql_json(result)):
+        assert not {c for c in output if c != "\n" and not c.isprintable()}
+    assert json.loads(sql_json(result))[0]["text"] == EVIL
+    assert json.loads(facts_json(facts))["streams"]["captioned"]["top_sites"][1]["site"] == EVIL
+
+
+def test_render_shows_the_numbers_at_80_columns(local: Output) -> None:
+    shown = printed(inspect_output(local.url))
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[:4] == ["validation", "1", "1", "10.2"] for line in lines), shown
+    assert any(line.startswith("caption, chosen (chars)") and "40.00" in line for line in lines)
+    assert any(line.split()[:4] == ["captions", "min_side", "3", "9"] for line in lines)
+    assert "images: 2 landscape, 1 portrait, 1 square" in lines
+    assert "…" not in shown
+
+
+def test_render_needs_no_more_than_ascii(local: Output) -> None:
+    facts = inspect_output(local.url)
+    facts["streams"]["captioned"]["top_sites"] = []
+    assert "#####" in printed(facts, encoding="ascii")
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [([], ""), ([0, 0], "  "), ([1, 1000], "▁█"), ([500, 0, 1000], "▄ █")],
+    ids=["none", "zeros", "a little is not blank", "half"],
+)
+def test_spark_shows_shares(counts: list[int], expected: str) -> None:
+    assert show.spark(counts, ascii_only=False).plain == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(None, "?"), (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"),
+     (1_234_567_890, "1.2 GB"), (10**19, "10,000.0 PB")],
+)  # fmt: skip
+def test_size_has_a_unit(count: int | None, expected: str) -> None:
+    assert show.size(count) == expected
+
+
+def test_many_rows_are_cut_and_counted(local: Output) -> None:
+    file = io.StringIO()
+    render_sql(run_sql(local.url, "FROM range(250)"), Console(width=80, file=file))
+    assert "99" in file.getvalue().split()
+    assert "100" not in file.getvalue().split()
+    assert "250 rows, the first 100 shown" in file.getvalue()
+
+
+def broken(name: str, content: bytes = b"junk") -> Callable[[Output], None]:
+    return lambda out: storage.write_bytes(f"{out.url}/{name}", content)
+
+
+def wrong_index(out: Output) -> None:
+    with storage.publish(f"{out.url}/shards/text/index.parquet") as file:
+        pq.write_table(pa.table({"key": ["a"]}), file)
+
+
+def cut_samples(out: Output) -> None:
+    """Damage data pages and leave the footer whole."""
+    name = f"{out.url}/tables/samples/samples-a-f0.parquet"
+    data = bytearray(storage.read_bytes(name) or b"")
+    data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
+    storage.write_bytes(name, bytes(data))
+
+
+def set_stage(stage: str, key: str, value: Any) -> Callable[[Output], None]:
+    return lambda out: out.edit_run(lambda run: run["stages"][stage].update({key: value}))
+
+
+def bad_commit(out: Output) -> None:
+    name = f"{out.url}/{commit_path('extract', 'a-f0')}"
+    data = (storage.read_bytes(name) or b"").replace(b"tables/captions/a", b"tables/captions/../a")
+    storage.write_bytes(name, data)
+
+
+CORRUPT = {
+    "run.json": (broken("run.json"), "run.json: not a run record"),
+    "run.json is no text": (broken("run.json", b"\xff{"), "run.json: not a run record"),
+    "run.json of another version": (
+        lambda out: out.edit_run(lambda run: run.update(run_version=2)),
+        "run.json: written by another version",
+    ),
+    "a stage's name": (
+        lambda out: out.edit_run(lambda run: run["stages"].update({"[b]x": {"status": "done"}})),
+        "run.json: not a run record",
+    ),
+    "a count below 0": (
+        set_stage("shard", "tables", {"text": {"in": -1, "kept": 0, "rejected": 0, "failed": 0}}),
+        "run.json: not a run record",
+    ),
+    "a snapshot that climbs": (
+        set_stage("shard", "snapshot", ["../../x"]), "run.json: not a run record"
+    ),
+    "a commit": (broken("commits/shard/samples-a-f0.json"), "samples-a-f0.json: not a commit"),
+    "a commit that climbs": (bad_commit, "a-f0.json: not a commit record"),
+    "a manifest": (broken("shards/text/manifest.json"), "text/manifest.json: not a manifest"),
+    "an index": (broken("shards/text/index.parquet"), "text/index.parquet: cannot be read"),
+    "an index of something else": (wrong_index, "text/index.parquet: not an index: no column shard"),
+    "samples": (broken("tables/samples/samples-a-f0.parquet"), "samples-a-f0.parquet: cannot be"),
+    "samples inside": (cut_samples, "samples-a-f0.parquet: cannot be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "message"), CORRUPT.values(), ids=CORRUPT.keys())
+def test_corrupt_file_is_named(
+    local: Output, damage: Callable[[Output], None], message: str
+) -> None:
+    damage(local)
+    with pytest.raises(InputError) as error:
+        inspect_output(local.url)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_corrupt_table_is_named_by_a_query(out: Output) -> None:
+    cut_samples(out)
+    assert run_sql(out.url, "SELECT count(*) FROM captions").rows == [[2]]
+    with pytest.raises(InputError, match=r"samples-a-f0\.parquet: cannot be read"):
+        run_sql(out.url, "SELECT max(json), max(key), max(txt) FROM samples")
+    broken("tables/captions/a-f0.parquet")(out)
+    with pytest.raises(InputError, match=r"tables/captions/a-f0\.parquet: cannot be read"):
+        run_sql(out.url, "SELECT 1")
+
+
+PARTIAL = {
+    "a stage is missing": (
+        lambda out: out.edit_run(lambda run: run["stages"].pop("refs")),
+        ["the run is not complete: no refs yet"],
+    ),
+    "a stage failed": (
+        set_stage("shard", "status", "failed"),
+        ["stage shard is failed; the numbers are of its last good run"],
+    ),
+    "a stage failed at once": (
+        lambda out: out.edit_run(lambda run: run["stages"].update(dedup={"status": "failed"})),
+        ["stage dedup is failed"],
+    ),
+    "counts do not add up": (
+        lambda out: out.edit_run(
+            lambda run: run["stages"]["extract"]["tables"]["captions"].update({"in": 4})
+        ),
+        ["stage extract, table captions: 4 rows in are not the sum of 2 kept, 0 rejected, 1 failed"],
+    ),
+    "a commit is missing": (
+        lambda out: out.remove("commits/extract/a-f0.json"),
+        ["stage extract: 1 of 1 commit records are missing (commits/extract/a-f0.json)"],
+    ),
+    "a table's file is missing": (
+        lambda out: out.remove("tables/captions/a-f0.parquet"),
+        ["table captions: 1 of 1 files are missing (tables/captions/a-f0.parquet)"],
+    ),
+    "a manifest is missing": (
+        lambda out: out.remove("shards/text/manifest.json"),
+        ["shards/text/manifest.json is missing"],
+    ),
+    "an index is missing": (
+        lambda out: out.remove("shards/captioned/index.parquet"),
+        ["shards/captioned/index.parquet is missing"],
+    ),
+    "a stream is missing": (
+        lambda out: out.remove("shards/text"),
+        ["shards/text/index.parquet is missing", "shards/text/manifest.json is missing"],
+    ),
+    "a shard is missing": (
+        lambda out: out.remove("shards/text/train-000000.tar"),
+        ["text: 1 shards are missing (shards/text/train-000000.tar)"],
+    ),
+    "a shard is cut": (
+        broken("shards/text/train-000000.tar", b"x"),
+        ["text: 1 shards have another size than the manifest says (shards/text/train-000000.tar)"],
+    ),
+    "a shard too many": (
+        broken("shards/text/train-000001.tar", b"x"),
+        ["text: 1 shards are not in the manifest (shards/text/train-000001.tar)"],
+    ),
+    "another recipe": (
+        lambda out: out.edit_run(lambda run: run["recipe"].update(fingerprint="cd" * 16)),
+        [f"{stream}: its shards are of recipe abababababab, the last run was of cdcdcdcdcdcd"
+         for stream in STREAMS],
+    ),
+    "an index of other samples": (
+        lambda out: out.publish("text", [text(1, "d.example", 7), text(5, "e.example", 3)]),
+        ["text: 1 of 2 samples are in the tables of the last run; languages, sites and captions "
+         "are of those only"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "problems"), PARTIAL.values(), ids=PARTIAL.keys())
+def test_partial_output_says_what_is_wrong_and_shows_the_rest(
+    out: Output, damage: Callable[[Output], None], problems: list[str]
+) -> None:
+    damage(out)
+    facts = inspect_output(out.url)
+    assert facts["problems"] == problems
+    assert facts["complete"] is False
+    assert facts["streams"]["interleaved"]["samples"] == 2
+    assert facts["streams"]["captioned"]["samples"] == 4
+    shown = printed(facts, width=200)
+    assert all(f"! {problem}" in shown for problem in problems)
+    assert "interleaved" in shown
+    run_sql(out.url, "SELECT * FROM captions")
+
+
+def test_manifest_that_disagrees_with_the_index_is_a_problem(local: Output) -> None:
+    rows = pq.read_table(f"{local.url}/shards/captioned/index.parquet")
+    with storage.publish(f"{local.url}/shards/captioned/index.parquet") as file:
+        pq.write_table(rows.slice(1), file)
+    assert inspect_output(local.url)["problems"] == [
+        "captioned: the manifest lists 4 samples in 2 shards, the index 3 in 2"
+    ]
+
+
+def test_run_stopped_in_its_first_stage_is_shown(local: Output) -> None:
+    for name in ("run.json", "shards"):
+        local.remove(name)
+    facts = inspect_output(local.url)
+    assert facts["problems"] == [
+        "run.json is missing: the run was stopped before its first stage ended"
+    ]
+    assert facts["streams"] == {}
+    assert "stopped before its first stage" in printed(facts)
+
+
+def test_empty_streams_are_shown(tmp_path: Path) -> None:
+    out = Output(str(tmp_path))
+    for stream in STREAMS:
+        out.publish(stream, [])
+    out.finish()
+    facts = inspect_output(out.url)
+    assert facts["problems"] == []
+    assert facts["streams"]["captioned"]["samples"] == 0
+    assert facts["streams"]["captioned"]["text_length"] is None
+    assert any(line.split()[:3] == ["all", "0", "0"] for line in printed(facts).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no such folder"),
+        (lambda path: path.mkdir(), "is empty"),
+        (lambda path: path.write_text("x"), "is a file, not an output of Weft"),
+        (lambda path: (path.mkdir(), (path / "a.txt").write_text("x")), "no output of Weft"),
+    ],
+    ids=["missing", "empty", "a file", "something else"],
+)
+def test_place_without_output_is_one_clear_line(
+    tmp_path: Path, make: Callable[[Path], Any], message: str
+) -> None:
+    path = tmp_path / "out"
+    make(path)
+    for look in (inspect_output, lambda url: run_sql(url, "SELECT 1")):
+        with pytest.raises(InputError) as error:
+            look(str(path))
+        assert message in str(error.value)
+        assert str(path) in str(error.value)
+
+
+def test_unknown_protocol_is_one_clear_line() -> None:
+    with pytest.raises(UserError, match="nowhere://x: cannot be opened"):
+        inspect_output("nowhere://x")
+
+
+def test_stages_are_those_of_the_pipeline() -> None:
+    from pipeline.stages import STAGES
+    from pipeline.state import RUN_FILE, RUN_VERSION
+
+    assert (snapshot.STAGES, snapshot.RUN_FILE, snapshot.RUN_VERSION) == (
+        STAGES, RUN_FILE, RUN_VERSION
+    )  # fmt: skip
