@@ -11,7 +11,8 @@ from schemas.shards import STREAMS
 
 RULES_SHOWN = 3
 TABLES = (
-    "records", "pages", "documents", "texts", "captions", "image_records", "clusters",
+    "records", "pages", "distinct_pages", "documents", "texts", "captions", "image_records",
+    "clusters",
     "image_nodes", "paragraphs", "interleaved", "interleaved_samples", "captioned_samples",
     "text", "text_samples", "image_refs", "images", "samples",
 )  # fmt: skip

@@ -64,6 +64,9 @@ def find_inputs(inputs: Sequence[str]) -> list[InputFile]:
         )
         for file, source in zip(files, sources, strict=True)
     ]
+    for file in made:
+        if file.size == 0:
+            raise InputError(f"input {file.url}: the file is empty")
     return sorted(made, key=lambda file: file.source)
 
 
@@ -90,6 +93,8 @@ def _expand(name: str) -> list[_Found]:
             raise InputError(f"input {name}: there is no such file, folder or glob match")
     except OSError as e:
         raise InputError(f"input {name}: cannot be read: {e}") from e
+    if not found and not fs.isdir(path):
+        raise InputError(f"input {name}: there is no such file, folder or glob match")
     if not found:
         raise InputError(
             f"input {name}: holds no file that ends in {', '.join(WARC_ENDINGS)}; name other files "
@@ -162,8 +167,6 @@ def slice_inputs(files: Sequence[InputFile], part_bytes: int, config: str) -> li
     """
     parts = []
     for file in files:
-        if file.size == 0:
-            raise InputError(f"input {file.url}: the file is empty")
         for start, end in slice_bounds(file.size, part_bytes, file.source):
             slug = re.sub(r"[^A-Za-z0-9]+", "-", posixpath.basename(file.source)).strip("-")[:40]
             name = f"{slug}-{digest(file.source)[:8]}-{start:012d}"

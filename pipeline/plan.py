@@ -11,10 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import publish
-from pipeline.run import PUBLISHED, RunOptions, prepare, runner_config
+from pipeline.run import RunOptions, prepare, runner_config
 from pipeline.stages import STEPS
 from pipeline.state import read_commits
-from transforms import storage
 
 
 def make_plan(options: RunOptions) -> dict[str, Any]:
@@ -39,8 +38,7 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
     last: dict[str, Any] = {"stage": publish.STAGE, "step": "write"}
     if known:
         plan = publish.plan_shards(state)
-        marker = storage.join(state.output, "commits", publish.STAGE, PUBLISHED)
-        done = storage.read_bytes(marker) == plan.fingerprint.encode()
+        done = publish.is_published(state.output, plan)
         count = len(plan.parts)
         last |= {
             "parts": count, "up_to_date": count if done else 0, "to_run": 0 if done else count

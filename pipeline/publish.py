@@ -33,6 +33,8 @@ STAGE = write_shards.STAGE
 MANIFEST = "manifest.json"
 INDEX = "index.parquet"
 CARD = "README.md"
+PUBLISHED = "published"
+"""Holds the fingerprint of the samples whose shards, manifests and card stand in `OUT/shards`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,36 @@ def plan_shards(state: RunState) -> ShardPlan:
     )  # fmt: skip
     parts = write_shards.expected_shards(state.output, files, bits)
     return ShardPlan(files, bits, parts, fingerprint)
+
+
+def is_published(output: str, plan: ShardPlan) -> bool:
+    """Whether shards, index, manifest and card of these very samples stand, all of them."""
+    marker = storage.join(output, "commits", STAGE, PUBLISHED)
+    if storage.read_bytes(marker) != plan.fingerprint.encode():
+        return False
+    folder = write_shards.shards_url(output)
+    if CARD not in storage.list_names(folder):
+        return False
+    wanted = {stream: {INDEX, MANIFEST} for stream in STREAMS}
+    for part in plan.parts:
+        stream, name = write_shards.shard_of_part(part)
+        wanted[stream].add(name)
+    return all(
+        names <= set(storage.list_names(storage.join(folder, stream)))
+        for stream, names in wanted.items()
+    )
+
+
+def deleted_shards(output: str, commits: Commits) -> set[str]:
+    """Names of the commits whose shard somebody has deleted."""
+    folder = write_shards.shards_url(output)
+    there = {stream: set(storage.list_names(storage.join(folder, stream))) for stream in STREAMS}
+    found = set()
+    for part, commit in commits.items():
+        stream, name = write_shards.shard_of_part(part)
+        if name not in there[stream]:
+            found.add(commit.name)
+    return found
 
 
 def shard_commits(output: str, plan: ShardPlan) -> tuple[Commits, list[str]]:
@@ -207,16 +239,21 @@ def recipe_toml(recipe: Recipe) -> str:
 
 
 def _toml_lines(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    plain = {k: v for k, v in values.items() if not isinstance(v, dict) and v is not None}
+    # A rule stays on one line beside the others of its gate: their order means something.
+    sections = {k: v for k, v in values.items() if isinstance(v, dict) and not _is_rule(v)}
+    plain = {k: v for k, v in values.items() if k not in sections and v is not None}
     if path and (plain or not values):
         yield f"[{'.'.join(path)}]"
     for key, value in plain.items():
         yield f"{key} = {_toml_value(value)}"
     if plain:
         yield ""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _toml_lines(value, (*path, key))
+    for key, value in sections.items():
+        yield from _toml_lines(value, (*path, key))
+
+
+def _is_rule(value: dict[str, Any]) -> bool:
+    return "value" in value or "sql" in value
 
 
 def _toml_value(value: Any) -> str:
@@ -224,6 +261,9 @@ def _toml_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items())
+        return f"{{ {inner} }}"
     if isinstance(value, str):
         # JSON's escapes are TOML's, but for the slash, which needs none.
         return json.dumps(value, ensure_ascii=False)

@@ -108,7 +108,10 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """Hash of everything that can change the output."""
-        shaping = {k: v for k, v in self.values.items() if k not in ("name", "description", "run")}
+        # How work is cut and dealt changes nothing in a shard, nor does when a run gives up.
+        neutral = ("name", "description", "input", "run", "refs")
+        shaping = {key: value for key, value in self.values.items() if key not in neutral}
+        shaping["dedup"] = {k: v for k, v in shaping["dedup"].items() if k != "buckets"}
         return digest(_canonical(shaping))
 
     def section(self, *names: str) -> str:
@@ -117,7 +120,8 @@ class Recipe:
 
 
 def _canonical(values: Any) -> str:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), default=list)
+    """One text for one meaning. Keys keep their order: that of rules says which one is decisive."""
+    return json.dumps(values, separators=(",", ":"), default=list)
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:
@@ -191,14 +195,24 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     _check_keys(plain, Settings, "", extra=("gates",))
     try:
         settings = msgspec.convert(plain, Settings, strict=True)
+    except RecipeError as e:
+        # Only the shard format checks itself.
+        raise RecipeError(f"shards: {e}") from e
     except msgspec.ValidationError as e:
         message, _, where = str(e).partition(" - at ")
         raise RecipeError(f"{where.strip('`').removeprefix('$.') or 'recipe'}: {message}") from e
     _check_values(settings)
     gates, gate_values = _make_gates(values.get("gates", {}))
-    resolved = msgspec.to_builtins(settings)
+    resolved: dict[str, Any] = _without_unset(msgspec.to_builtins(settings))
     resolved["gates"] = gate_values
     return Recipe(settings, gates, resolved)
+
+
+def _without_unset(value: Any) -> Any:
+    """Leave out keys without a value: TOML has no null, and unset is unset either way."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_unset(item) for key, item in value.items() if item is not None}
 
 
 def _check_values(settings: Settings) -> None:

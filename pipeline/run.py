@@ -16,7 +16,7 @@ from typing import Any
 from pipeline import publish
 from pipeline.inputs import find_inputs
 from pipeline.progress import Progress
-from pipeline.recipe import load_recipe
+from pipeline.recipe import Recipe, load_recipe
 from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
 from pipeline.stages import STAGES, STEPS, Step
 from pipeline.state import (
@@ -69,14 +69,13 @@ def check_stages(names: Sequence[str]) -> list[str]:
     return [stage for stage in STAGES if stage in names]
 
 
-def prepare(options: RunOptions) -> RunState:
-    """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
+def check(options: RunOptions) -> tuple[Recipe, str]:
+    """Recipe and output, checked as all options but the input are. Raises `UserError`."""
     check_stages(options.stages)
     if options.workers is not None and not 1 <= options.workers <= 1024:
         raise UserError(f"--workers {options.workers}: must be from 1 to 1024")
     check_beam_options(options.beam_options)
     recipe = load_recipe(options.recipe, options.overrides)
-    inputs = find_inputs(options.inputs)
     output = normal_output(options.output)
     runner = runner_config(options)
     if output.startswith("memory://") and not runner.in_process:
@@ -84,7 +83,13 @@ def prepare(options: RunOptions) -> RunState:
             f"--output {output}: lives in one process only; use --workers 1, or another output"
         )
     check_output(output)
-    return RunState(output, recipe, inputs)
+    return recipe, output
+
+
+def prepare(options: RunOptions) -> RunState:
+    """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
+    recipe, output = check(options)
+    return RunState(output, recipe, find_inputs(options.inputs))
 
 
 def normal_output(output: str) -> str:
@@ -150,14 +155,32 @@ def execute(options: RunOptions) -> RunState:
         start_stage_server()
     state = prepare(options)
     progress = Progress(options.quiet)
+    wanted = check_stages(options.stages)
+    last = STAGES.index(wanted[-1]) if wanted else -1
+    _check_left_out(state, wanted, last)
     with locked(state.output):
         state.record = _new_record(state)
         _clear_temporary(state.output)
-        wanted = check_stages(options.stages)
-        last = STAGES.index(wanted[-1]) if wanted else -1
         for stage in STAGES[: last + 1]:
             _stage(state, stage, stage in wanted, runner, progress)
     return state
+
+
+def _check_left_out(state: RunState, wanted: Sequence[str], last: int) -> None:
+    """Refuse to leave out a stage that is not up to date and that a later one needs."""
+    if wanted == list(STAGES[: last + 1]):
+        return
+    to_run = False
+    for step in (step for step in STEPS if STAGES.index(step.stage) <= last):
+        parts = [] if to_run else step.parts(state)
+        state.commits[step.name] = read_commits(state.output, step.stage, parts)
+        missing = len(parts) - len(state.commits[step.name])
+        if step.stage not in wanted and (to_run or missing):
+            raise UserError(
+                f"--stages: stage {step.stage} is not up to date, and later stages need it; name "
+                "it as well"
+            )
+        to_run = to_run or missing > 0
 
 
 def _new_record(state: RunState) -> dict[str, Any]:
@@ -248,11 +271,7 @@ def _step(
     parts = step.parts(state)
     found = read_commits(state.output, step.stage, parts)
     missing = [part for part in parts if part.name not in found]
-    if missing and not wanted:
-        raise UserError(
-            f"--stages: stage {step.stage} is not up to date ({len(missing)} of {len(parts)} parts "
-            "are missing), and later stages need it; name it as well"
-        )
+    assert wanted or not missing, step.name
     if missing:
         keys = {f"{part.key}.json" for part in parts}
         folder = storage.join(state.output, "commits", step.stage)
@@ -290,8 +309,9 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
     found, stale = publish.shard_commits(state.output, plan)
     ran = 0
     before = {commit.name for commit in found.values()}
-    marker = storage.join(state.output, "commits", publish.STAGE, PUBLISHED)
-    if storage.read_bytes(marker) != plan.fingerprint.encode() or set(found) != plan.parts:
+    marker = storage.join(state.output, "commits", publish.STAGE, publish.PUBLISHED)
+    if not publish.is_published(state.output, plan) or set(found) != plan.parts:
+        deleted = publish.deleted_shards(state.output, found)
         storage.remove(marker)
         folder = storage.join(state.output, "commits", publish.STAGE)
 
@@ -310,12 +330,8 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
         publish.publish_streams(state.output, state.recipe, plan, found)
         publish.delete_records(state.output, stale)
         storage.write_bytes(marker, plan.fingerprint.encode())
-        ran = len({commit.name for commit in found.values()} - before)
+        ran = len({commit.name for commit in found.values()} - before | deleted)
     return list(found.values()), ran
-
-
-PUBLISHED = "published"
-"""Holds the fingerprint of the samples whose shards, manifests and card stand in `OUT/shards`."""
 
 
 def check_failures(stage: str, tables: dict[str, TableCounts], budget: float) -> None:

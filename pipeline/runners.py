@@ -104,6 +104,13 @@ def check_beam_options(options: Sequence[str]) -> None:
             f"--runner={known.runner}: use --workers N (Beam's {LOCAL_RUNNER}); the direct runner "
             "looks for a Go program on the network and falls back without a word"
         )
+    if known.runner is not None and known.runner != LOCAL_RUNNER:
+        from apache_beam.runners.runner import create_runner
+
+        try:
+            create_runner(known.runner)
+        except (ValueError, ImportError, AttributeError) as e:
+            raise UserError(f"--runner={known.runner}: {' '.join(str(e).split())}") from e
 
 
 def run_graph(stage: str, build: Build, config: RunnerConfig) -> None:

@@ -135,7 +135,8 @@ def _cluster(state: RunState, missing: list[Part]) -> Build:
     signed = _signed(state)
     parts = [Part(files.part, "", files) for files in signed]
     emit = duplicates.EmitBands(state.output, settings)
-    build = duplicates.BuildClusters(state.output, settings, signed)
+    pages = sum(commit.counts["pages"].kept for commit in state.commits["signatures"].values())
+    build = duplicates.BuildClusters(state.output, settings, signed, pages)
     return partial(_cluster_graph, state.output, parts, emit, build, missing[0])
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,11 @@ def published(output: Path) -> dict[str, bytes]:
         for path in sorted(shards.rglob("*"))
         if path.is_file()
     }
+
+
+def without_card(found: dict[str, bytes]) -> dict[str, bytes]:
+    """All but the card, which quotes the recipe."""
+    return {name: data for name, data in found.items() if name != "README.md"}
 
 
 def command(crawl: Path, output: Path, *more: str) -> list[str]:
@@ -102,6 +108,33 @@ def test_shards_do_not_depend_on_workers(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert published(tmp_path / "out") == reference
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [("input.part_bytes=65536",), ("dedup.buckets=3", "refs.buckets=5")],
+    ids=["smaller-slices", "other-buckets"],
+)
+def test_shards_do_not_depend_on_how_work_is_cut(
+    settings: tuple[str, ...], crawl: Path, reference: dict[str, bytes], tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    more = [argument for setting in settings for argument in ("--set", setting)]
+    assert main(["run", "demo", "-i", str(crawl), "-o", str(output), "-w", "1", "-q", *more]) == 0
+    assert without_card(published(output)) == without_card(reference)
+
+
+def test_files_that_stand_twice_in_the_input_change_nothing(
+    crawl: Path, reference: dict[str, bytes], tmp_path: Path
+) -> None:
+    twice, output = tmp_path / "crawl", tmp_path / "out"
+    shutil.copytree(crawl, twice)
+    shutil.copy(crawl / "demo-00.warc.gz", twice / "again.warc.gz")
+    shutil.copy(crawl / "demo-03.warc", twice / "other-name.warc")
+    assert main(["run", "demo", "-i", str(twice), "-o", str(output), "-w", "1", "-q"]) == 0
+    assert published(output) == reference
+    tables = json.loads((output / "run.json").read_text())["stages"]["dedup"]["tables"]
+    assert tables["distinct_pages"]["rejected_by_rule"]["same_record"] > 50
 
 
 def test_shards_do_not_depend_on_the_hash_seed(

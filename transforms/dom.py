@@ -55,6 +55,7 @@ _VOID = word_set("area base br col embed hr img input link meta param source tra
 # Elements that close themselves when the next one opens: their number says nothing about depth.
 _SELF_CLOSING = word_set("p li td th tr dt dd option a html head body thead tbody tfoot colgroup")
 _FORMATTING = word_set("b big code em font i nobr s small strike strong tt u")
+_FORMATTING_TAG = re.compile(rf"<(/?)(?:{'|'.join(sorted(_FORMATTING))})(?=[\s/>])", re.I)
 _TAG = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style|textarea|title|xmp|iframe)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?",
     re.S | re.I,
@@ -126,11 +127,8 @@ def _check_attributes(html: str) -> None:
 
 def _leaves_formatting(html: str) -> bool:
     """Whether more formatting elements are opened than closed, by a simple count."""
-    html = html.lower()
-    return any(
-        html.count(f"<{name}>") + html.count(f"<{name} ") - html.count(f"</{name}") > MAX_FORMATTING
-        for name in _FORMATTING
-    )
+    balance = sum(-1 if slash else 1 for slash in _FORMATTING_TAG.findall(html))
+    return balance > MAX_FORMATTING
 
 
 def _limit_depth(html: str) -> str:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from transforms.clusters import band_rows, build_clusters, connected_components, edges_of_bucket
 from transforms.gates import RowGate, evaluate, ledger_rows
+from transforms.ledger import builtin_ledger
 from transforms.minhash import MinHashConfig, Signatures, signatures, text_hash
 from transforms.pages import PageFiles, iter_page_texts, positions, read_pages, rows_with
 from transforms.shuffle import Block, split_rows
@@ -208,6 +209,8 @@ class BuildClusters:
     output: str
     config: DedupConfig
     signed: Sequence[SignedFiles]
+    pages: int
+    """Pages that were signed."""
 
     def __call__(self, part: Part, rows: pa.Table, sink: PartSink) -> None:
         """Verify, join, rank and write."""
@@ -216,6 +219,14 @@ class BuildClusters:
         self._write_by_part(
             sink, "repeats", pa.table({"id": repeats["b_id"], "part": repeats["b_part"]})
         )
+        sink.seen("distinct_pages", self.pages)
+        sink.count(
+            "distinct_pages",
+            kept=self.pages - len(repeats),
+            rejected={"same_record": len(repeats)},
+        )
+        ids = repeats.sort_by([("b_id", "ascending"), ("b_part", "ascending")])["b_id"]
+        sink.write("ledger", builtin_ledger(GATE, "page", ids, None, "same_record", "once"))
         edges = rows.filter(pc.invert(is_record))
         ends = [edges.select([f"{e}_{n}" for n in _EDGE_ENDS]) for e in "ab"]
         members = pa.concat_tables([end.rename_columns(_EDGE_ENDS) for end in ends])

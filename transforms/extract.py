@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas import ids
-from schemas.errors import DataError, ImageError
+from schemas.errors import DataError, ImageError, WarcParseError
 from schemas.rows import Caption, Document, ImageRecord, LedgerRow, Node, Text
 from transforms import captions, storage
 from transforms.charset import decode_html
@@ -191,8 +191,10 @@ class ExtractPart:
         where: InputSlice = part.spec
         images: list[tuple[ImageRecord, int]] = []
         known: set[str] = set()
+        found = False
         with PackWriter(self.output, self.settings.pack_bytes) as packs:
             for item in self._records(where):
+                found = True
                 if isinstance(item, SkippedRecord):
                     sink.fact(f"records_{item.kind}")
                     continue
@@ -203,6 +205,10 @@ class ExtractPart:
                 else:
                     self._record(item, record_id, where.source, sink, packs, images, known)
             names = packs.close()
+        if where.start == 0 and not found:
+            # A file of padding only, which the reader skips: say so, or it would seem read.
+            sink.seen("records")
+            sink.fail("records", f"{where.source}:0", WarcParseError("no record in the whole slice"))
         sink.commit.packs = names
         for image, pack in images:
             sink.write_row("image_records", replace(image, pack=names[pack]))

@@ -7,12 +7,15 @@ and a query can neither read nor write anything beside the tables.
 
 import contextlib
 import itertools
+import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from io import SEEK_CUR, SEEK_END, SEEK_SET
 from math import isfinite
+from threading import local
 from typing import Any
 
 import duckdb
@@ -43,8 +46,15 @@ _NO_FILE_CLASSES = (
     duckdb.OutOfMemoryException,
 )
 """Errors that no broken file causes."""
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.binary(): "BLOB",
+}
 _REFUSED = "PermissionError"
-"""How the last line begins when a query tried to write to a table's file."""
+"""How `first_line` begins when a query tried to write to a table's file."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,37 @@ class SqlResult:
     columns: list[str]
     """Distinct names."""
     rows: list[list[Any]]
+
+
+class _Ranges:
+    """An open file that many threads read at once: each has its own position.
+
+    DuckDB shares one handle among its threads, and seeks before it reads.
+    """
+
+    def __init__(self, fs: Any, path: str) -> None:
+        self._fs = fs
+        self._path = path
+        self._size = int(fs.info(path)["size"])
+        self._at = local()
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        base = {SEEK_SET: 0, SEEK_CUR: self.tell(), SEEK_END: self._size}[whence]
+        self._at.position = base + offset
+        return self.tell()
+
+    def tell(self) -> int:
+        return int(getattr(self._at, "position", 0))
+
+    def read(self, size: int = -1) -> bytes:
+        start = self.tell()
+        end = self._size if size < 0 else min(start + size, self._size)
+        data: bytes = self._fs.cat_file(self._path, start=start, end=end) if end > start else b""
+        self._at.position = start + len(data)
+        return data
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class SnapshotFiles(fsspec.AbstractFileSystem):
@@ -73,12 +114,12 @@ class SnapshotFiles(fsspec.AbstractFileSystem):
             raise FileNotFoundError(f"{path} is no file of this run")
         return self._paths[name]
 
-    def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+    def open(self, path: str, mode: str = "rb", **options: Any) -> _Ranges:
         """Open a file of the snapshot; raises `PermissionError` for any mode but reading."""
         del options
         if mode != "rb":
             raise PermissionError(f"{path}: the tables are read-only")
-        return self._fs.open(self._path(path), "rb")
+        return _Ranges(self._fs, self._path(path))
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
         """Size and type of a file."""
@@ -169,9 +210,20 @@ def _create_views(con: Any, snapshot: Snapshot, only: Collection[str] | None) ->
             except duckdb.Error as e:
                 raise broken_file(snapshot, files) or _unreadable(snapshot, view, e) from e
         elif empty is not None:
-            con.register(f"empty_{view}", empty.empty_table())
-            con.execute(f"CREATE TABLE {name} AS SELECT * FROM {_quoted(f'empty_{view}', chr(34))}")
-            con.unregister(f"empty_{view}")
+            columns = ", ".join(
+                f"{_quoted(field.name, '"')} {_sql_type(field.type)}" for field in empty
+            )
+            con.execute(f"CREATE TABLE {name} ({columns})")
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type; registering an Arrow table would import pandas."""
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        members = (f"{_quoted(field.name, '"')} {_sql_type(field.type)}" for field in kind)
+        return f"STRUCT({', '.join(members)})"
+    return _SQL_TYPES[kind]
 
 
 def _unreadable(snapshot: Snapshot, view: str, error: Exception) -> InputError:
@@ -182,8 +234,9 @@ def _unreadable(snapshot: Snapshot, view: str, error: Exception) -> InputError:
 def first_line(error: Exception) -> str:
     """The line of a DuckDB error that says what is wrong."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    # An error of the file system arrives as a Python traceback, whose last line says it.
-    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    # An error of `SnapshotFiles` arrives as a Python traceback, with SQL behind it.
+    named = [line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b", line)]
+    return named[-1] if lines[0].startswith("Traceback") and named else lines[0]
 
 
 def broken_file(snapshot: Snapshot, files: list[str]) -> InputError | None:
