@@ -99,7 +99,9 @@ def check_beam_options(options: Sequence[str]) -> None:
             f"{unknown[0]}: neither an option of this command nor of Beam; see --help, and the "
             "Beam documentation of your runner"
         )
-    if known.runner in ("DirectRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner"):
+    # Beam takes a runner's name in any case, and without its last word.
+    short = (known.runner or "").lower().rpartition(".")[2].removesuffix("runner")
+    if short in ("direct", "bundlebaseddirect", "switchingdirect"):
         raise UserError(
             f"--runner={known.runner}: use --workers N (Beam's {LOCAL_RUNNER}); the direct runner "
             "looks for a Go program on the network and falls back without a word"
@@ -206,7 +208,8 @@ def summarize(error: BaseException) -> str:
         and "site-packages" not in frame
         and "runners.py" not in frame
     ]
-    text = last if ": " in last or not lines else f"{type(error).__name__}: {lines[0]}"
+    name = type(error).__name__
+    text = last if ": " in last else f"{name}: {lines[0]}" if lines else name
     return f"{text} ({ours[-1]})" if ours else text
 
 

@@ -28,7 +28,7 @@ RULES = {
     "status": {("record", "status")},
     "content_type": {("record", "content_type")},
     "revisit": {("record", "revisit")},
-    "same_record": {("record", "same_record"), ("fetch", "same_record")},
+    "same_record": {("record", "same_record"), ("dedup", "same_record")},
     "no_content": {("record", "no_content"), ("record", "empty")},
     "too_short": {("dedup", "words")},
     "language": {("dedup", "language")},
@@ -52,7 +52,6 @@ TABLE_OF_KIND = {
     "extract": {"record": "records", "page": "pages", "caption": "captions"},
     "dedup": {"page": "pages"},
     "refs": {
-        "page": "pages",
         "document": "documents",
         "image": "image_nodes",
         "caption": "captions",
@@ -317,7 +316,9 @@ def test_required_captions_are_there_and_forbidden_ones_are_not(run: Run) -> Non
         elif caption.expected == "forbidden":
             assert not there, caption
     assert min(seen["required"], seen["forbidden"]) > 20
-    assert seen["elsewhere"] <= run.tables("shard")["captions"]["rejected_by_rule"]["duplicate_pair"]
+    assert (
+        seen["elsewhere"] <= run.tables("shard")["captions"]["rejected_by_rule"]["duplicate_pair"]
+    )
 
 
 def test_captioned_samples_are_pairs_the_truth_knows(run: Run) -> None:
@@ -430,7 +431,9 @@ def test_refused_image_nodes_have_the_rule_that_fits(run: Run) -> None:
             assert row["rule"] == rules[outcome], (outcome, row)
             seen[outcome] += 1
     assert set(seen) == set(rules)
-    words = [r for r in run.rows("ledger", "refs") if (r["kind"], r["rule"]) == ("image", "url_words")]
+    words = [
+        r for r in run.rows("ledger", "refs") if (r["kind"], r["rule"]) == ("image", "url_words")
+    ]
     assert {truths[nodes[row["id"], row["node"]]].outcome for row in words} == {"url_word"}
 
 
@@ -490,7 +493,10 @@ def test_decisive_ledger_rows_are_the_rejected_rows(run: Run, stage: str) -> Non
     rows = Counter[tuple[Any, ...]]()
     for row in run.rows("ledger", stage):
         if row["decisive"]:
-            counted[TABLE_OF_KIND[stage][row["kind"]], row["rule"]] += 1
+            table = TABLE_OF_KIND[stage][row["kind"]]
+            if (stage, row["rule"]) == ("dedup", "same_record"):
+                table = "distinct_pages"
+            counted[table, row["rule"]] += 1
             if row["kind"] != "image_record":
                 rows[row["gate"], row["kind"], row["id"], row["node"]] += 1
     told = {
@@ -539,7 +545,7 @@ def test_what_a_stage_keeps_is_what_the_next_one_gets(run: Run) -> None:
     assert extract["records"]["kept"] == extract["pages"]["in"] + extract["image_records"]["in"]
     assert extract["pages"]["kept"] == extract["documents"]["in"] + extract["texts"]["in"]
     assert dedup["pages"]["in"] == extract["pages"]["kept"]
-    assert refs["pages"]["in"] == dedup["pages"]["kept"]
+    assert dedup["distinct_pages"]["in"] == dedup["pages"]["kept"]
     assert refs["captions"]["in"] == extract["captions"]["kept"]
     # What failed to decode keeps its row, so that `images` can say why a URL has no bytes.
     assert refs["image_records"]["in"] == sum(
@@ -549,7 +555,7 @@ def test_what_a_stage_keeps_is_what_the_next_one_gets(run: Run) -> None:
     assert shard["interleaved"]["in"] == refs["documents"]["kept"]
     assert shard["image_nodes"]["in"] == refs["image_nodes"]["kept"]
     assert shard["captions"]["in"] == refs["captions"]["kept"]
-    texts = refs["pages"]["kept"] - refs["documents"]["in"]
+    texts = dedup["distinct_pages"]["kept"] - refs["documents"]["in"]
     lost_all_images = shard["interleaved"]["rejected_by_rule"]["no_image"]
     assert shard["text"]["in"] == texts + lost_all_images
     assert shard["samples"]["in"] == sum(shard[f"{stream}_samples"]["in"] for stream in STREAMS)
