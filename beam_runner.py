@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from pipeline.logs import silence_import_notice
-from schemas.errors import StageError, UserError
+from schemas.errors import OutputError, StageError, UserError
 
 app = typer.Typer(
     name="weft",
@@ -83,7 +83,7 @@ def run_command(
     """Run a recipe on a crawl: WARC files in, shards of three streams out."""
     from pipeline import funnel
     from pipeline.run import RunOptions, execute
-    from pipeline.stages import STAGES
+    from pipeline.run_record import STAGES
 
     options = RunOptions(
         recipe=recipe,
@@ -109,21 +109,29 @@ def run_command(
 def demo_command(
     output: Output = "out/demo",
     workers: Workers = None,
-    pages: Annotated[int, typer.Option(help="Pages of the generated crawl.")] = 300,
+    pages: Annotated[int, typer.Option(min=210, help="Pages of the generated crawl.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the generated crawl.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Generate a small crawl and run the recipe `demo` on it: the whole pipeline in a minute."""
     from pipeline import funnel
     from pipeline.demo import generate_demo_crawl
-    from pipeline.run import RunOptions, execute
+    from pipeline.run import RunOptions, check_options, execute
 
-    crawl = Path(output).with_name(Path(output).name + "-crawl")
+    if "://" in output:
+        raise OutputError(f"--output {output}: the demo needs a local folder, for its crawl too")
+    crawl = Path(output).absolute().with_name(Path(output).absolute().name + "-crawl")
+    options = RunOptions("demo", [str(crawl)], output, workers=workers, quiet=quiet)
+    check_options(options)
     if not quiet:
         typer.echo(f"Generating a crawl of about {pages} pages in {crawl} ...", err=True)
-    crawl.mkdir(parents=True, exist_ok=True)
-    generate_demo_crawl(crawl, seed=seed, pages=pages)
-    state = execute(RunOptions("demo", [str(crawl)], output, workers=workers, quiet=quiet))
+    try:
+        generate_demo_crawl(crawl, seed=seed, pages=pages)
+    except ValueError as e:
+        raise UserError(f"--pages {pages}: {e}") from e
+    except OSError as e:
+        raise OutputError(f"{crawl}: cannot be written: {e}") from e
+    state = execute(options)
     console = Console()
     funnel.show(state, console)
     console.print(
@@ -171,7 +179,7 @@ def inspect_command(
     ] = None,
 ) -> None:
     """Show what is in an output: samples, sizes, languages, sites, what each rule rejected."""
-    from pipeline import inspect
+    from pipeline import inspection as inspect
 
     console = Console()
     if sql is not None:
@@ -183,7 +191,7 @@ def inspect_command(
         return
     facts = inspect.inspect_output(output)
     if as_json:
-        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+        typer.echo(inspect.facts_json(facts))
     else:
         inspect.render(facts, console)
 

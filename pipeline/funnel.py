@@ -1,13 +1,15 @@
 """The funnel: how many rows entered each stage, and what became of them, as a table to print."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.state import RunState
 from schemas.shards import STREAMS
+
+if TYPE_CHECKING:
+    from pipeline.state import RunState
 
 RULES_SHOWN = 3
 TABLES = (
@@ -37,7 +39,7 @@ def funnel_table(stages: dict[str, Any]) -> Table:
     """A row for each table of each stage."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
-    table.add_column("table")
+    table.add_column("table", no_wrap=True)
     for name in ("in", "kept", "rejected", "failed"):
         table.add_column(name, justify="right")
     table.add_column("mostly", overflow="fold", min_width=20)
@@ -53,7 +55,7 @@ def funnel_table(stages: dict[str, Any]) -> Table:
     return table
 
 
-def show(state: RunState, console: Console) -> None:
+def show(state: "RunState", console: Console) -> None:
     """Print the funnel of a run, and how many samples each stream has."""
     from pipeline.publish import read_manifest
 

@@ -17,17 +17,14 @@ from pipeline import publish
 from pipeline.inputs import find_inputs
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, load_recipe
+from pipeline.run_record import RUN_FILE, RUN_VERSION, STAGES, read_run, write_run
 from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
-from pipeline.stages import STAGES, STEPS, Step
+from pipeline.stages import STEPS, Step
 from pipeline.state import (
-    RUN_FILE,
-    RUN_VERSION,
     RunState,
     read_commits,
-    read_run,
     sum_counts,
     sum_facts,
-    write_run,
 )
 from schemas.commits import Commit, TableCounts
 from schemas.errors import OutputError, StageError, UserError
@@ -69,7 +66,7 @@ def check_stages(names: Sequence[str]) -> list[str]:
     return [stage for stage in STAGES if stage in names]
 
 
-def check(options: RunOptions) -> tuple[Recipe, str]:
+def check_options(options: RunOptions) -> tuple[Recipe, str]:
     """Recipe and output, checked as all options but the input are. Raises `UserError`."""
     check_stages(options.stages)
     if options.workers is not None and not 1 <= options.workers <= 1024:
@@ -80,7 +77,7 @@ def check(options: RunOptions) -> tuple[Recipe, str]:
     runner = runner_config(options)
     if output.startswith("memory://") and not runner.in_process:
         raise OutputError(
-            f"--output {output}: lives in one process only; use --workers 1, or another output"
+            f"--output {options.output}: lives in one process only; use --workers 1, or another output"
         )
     check_output(output)
     return recipe, output
@@ -88,7 +85,7 @@ def check(options: RunOptions) -> tuple[Recipe, str]:
 
 def prepare(options: RunOptions) -> RunState:
     """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
-    recipe, output = check(options)
+    recipe, output = check_options(options)
     return RunState(output, recipe, find_inputs(options.inputs))
 
 

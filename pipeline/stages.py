@@ -50,10 +50,6 @@ class Step:
     """The graph that makes the missing ones."""
 
 
-STAGES = ("extract", "dedup", "refs", "shard")
-"""Stages in the order they run."""
-
-
 # --- extract: crawl files to documents, texts, captions, scores, packed images
 
 

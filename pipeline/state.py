@@ -14,9 +14,6 @@ from schemas.ids import digest
 from transforms import storage
 from transforms.sink import Part
 
-RUN_FILE = "run.json"
-RUN_VERSION = 1
-
 Commits = dict[str, Commit]
 """Part name -> its commit."""
 
@@ -77,22 +74,3 @@ def sum_facts(commits: Iterable[Commit]) -> dict[str, int]:
         for name, amount in commit.facts.items():
             totals[name] = totals.get(name, 0) + amount
     return dict(sorted(totals.items()))
-
-
-def read_run(output: str) -> dict[str, Any] | None:
-    """The content of `run.json`, or None where there is none."""
-    url = storage.join(output, RUN_FILE)
-    data = storage.read_bytes(url)
-    if data is None:
-        return None
-    try:
-        record = msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError as e:
-        raise InputError(f"{url}: not a run record: {e}") from e
-    return record
-
-
-def write_run(output: str, record: dict[str, Any]) -> None:
-    """Publish `run.json`."""
-    data = msgspec.json.format(msgspec.json.encode(record), indent=1)
-    storage.write_bytes(storage.join(output, RUN_FILE), data)

@@ -155,8 +155,8 @@ def generate_demo_crawl(folder: Path, seed: int = 0, pages: int = 300) -> DemoTr
     Raises:
         ValueError: fewer `pages` than are planted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     crawl = plan_crawl(seed, pages)
+    folder.mkdir(parents=True, exist_ok=True)
     pictures = list(crawl.pictures.values())
     warcs, page_files, image_files = write_warcs(folder, seed, crawl.pages, pictures)
     page_truths = [_page_truth(page, page_files[i]) for i, page in enumerate(crawl.pages)]

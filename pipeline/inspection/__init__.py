@@ -1,12 +1,12 @@
 """What is in an output of `run`, for a person and for a program.
 
-`snapshot` finds the files, `database` lets DuckDB read them and nothing else, `streams` measures
-the shards, `facts` puts all of it together, `show` prints it.
+`snapshot` finds the files, `files` and `database` let DuckDB read them and nothing else, `streams`
+measures the shards, `facts` puts all of it together, `sql` runs a user's query, `show` prints.
 """
 
-from pipeline.inspection.database import SqlResult, run_sql
 from pipeline.inspection.facts import inspect_output
 from pipeline.inspection.show import facts_json, render, render_sql, sql_json
+from pipeline.inspection.sql import SqlResult, run_sql
 
 __all__ = [
     "SqlResult",

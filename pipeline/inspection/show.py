@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.inspection.database import SqlResult
+from pipeline.inspection.sql import SqlResult
 from pipeline.inspection.streams import Json
 
 BAR = 20

@@ -14,16 +14,12 @@ from typing import Annotated
 
 import msgspec
 
+from pipeline.run_record import RUN_FILE, RUN_VERSION, STAGES
 from schemas.commits import Commit, commit_path
 from schemas.errors import InputError
 from schemas.shards import SCHEMA_VERSION, STREAMS, Manifest
 from schemas.tables import TABLES
 from transforms import storage
-
-RUN_FILE = "run.json"
-RUN_VERSION = 1
-STAGES = ("extract", "dedup", "refs", "shard")
-"""The stages a whole run has; listed here because `pipeline.stages` takes seconds to import."""
 
 _OWN_FOLDERS = ("commits", "tables", "packs", "shards")
 _COMMITS_AT_ONCE = 512

@@ -28,6 +28,7 @@ from pipeline.inspection import (
     sql,
     sql_json,
 )
+from pipeline.run_record import STAGES
 from schemas.commits import Commit, TableCounts, commit_path
 from schemas.errors import InputError, UserError
 from schemas.ids import image_key
@@ -100,7 +101,7 @@ class Output:
     def finish(self, **changes: Any) -> None:
         """Write `run.json` over everything committed."""
         stages = {}
-        for stage in snapshot.STAGES:
+        for stage in STAGES:
             commits = self.commits.get(stage, [])
             tables: dict[str, TableCounts] = {}
             for commit in commits:
@@ -728,12 +729,3 @@ def test_place_without_output_is_one_clear_line(
 def test_unknown_protocol_is_one_clear_line() -> None:
     with pytest.raises(UserError, match=r"nowhere://x/.*: cannot be opened"):
         inspect_output("nowhere://x")
-
-
-def test_stages_are_those_of_the_pipeline() -> None:
-    from pipeline.stages import STAGES
-    from pipeline.state import RUN_FILE, RUN_VERSION
-
-    assert (snapshot.STAGES, snapshot.RUN_FILE, snapshot.RUN_VERSION) == (
-        STAGES, RUN_FILE, RUN_VERSION
-    )  # fmt: skip
