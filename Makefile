@@ -3,7 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
-PACKAGES := schemas transforms recaptioner pipeline trainer
+PACKAGES := schemas transforms recaptioner pipeline trainer benchmarks
 ARGS ?=
 
 # The first interpreter on the path that fits; `make PYTHON=/path/to/python3.11 setup` names another.

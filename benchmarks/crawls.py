@@ -59,6 +59,11 @@ class Source:
         """Number of images, broken ones included."""
         return len(self.items) - self.pages
 
+    def thinned(self, every: int) -> "Source":
+        """Every so many-th item only."""
+        name = self.name if every == 1 else f"{self.name}; one of {every} records"
+        return Source(name, self.items[::every])
+
 
 def load_source(sites: Path = SITES) -> Source:
     """The saved sites, or the demo crawl where there are none."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-INTERVAL_SECONDS = 0.1
+INTERVAL_SECONDS = 0.5
 MIN_SAMPLES = 3
 """A process seen less often is a program about to become another one."""
 MB = 1e6
@@ -41,6 +41,7 @@ class MemorySampler:
     def __post_init__(self) -> None:
         self._root = psutil.Process(self.pid)
         self._stop = threading.Event()
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "MemorySampler":
@@ -50,6 +51,8 @@ class MemorySampler:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def by_role(self) -> dict[str, dict[str, float]]:
         """Megabytes (10^6 bytes) by role: the largest peak of any process that had it."""
@@ -70,8 +73,14 @@ class MemorySampler:
     def _watch(self) -> None:
         while not self._stop.is_set():
             begin = time.monotonic()
-            with contextlib.suppress(psutil.NoSuchProcess):
+            try:
                 self._sample()
+            except psutil.NoSuchProcess:
+                pass  # the driver has ended; whoever started it will say so
+            except Exception as e:
+                # Peaks of half a run must not pass for those of a whole one.
+                self._error = e
+                return
             self._stop.wait(max(0.0, INTERVAL_SECONDS - (time.monotonic() - begin)))
 
     def _sample(self) -> None:
@@ -80,7 +89,10 @@ class MemorySampler:
         for process in [self._root, *self._root.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 if process.pid != self.pid:
-                    depths[process.pid] = depths[process.ppid()] + 1
+                    above = depths.get(process.ppid())
+                    if above is None:
+                        continue  # an orphan: its parent ended since the listing
+                    depths[process.pid] = above + 1
                 total += self._measure(process, depths[process.pid])
         self.total_pss = max(self.total_pss, total)
 

@@ -26,7 +26,7 @@ def resiliparse_text() -> Callable[[str, str], str]:
 
 def trafilatura_text() -> Callable[[str, str], str]:
     """Main content of a page as plain text, with its default settings."""
-    import trafilatura
+    import trafilatura  # type: ignore[import-not-found]  # in an environment of its own
 
     def extract(html: str, url: str) -> str:
         return trafilatura.extract(html, url=url) or ""
@@ -48,7 +48,9 @@ def fastwarc_records(path: str) -> tuple[int, int]:
 
 def warcio_records(path: str) -> tuple[int, int]:
     """Response records and their payload bytes."""
-    from warcio.archiveiterator import ArchiveIterator
+    from warcio.archiveiterator import (  # type: ignore[import-not-found]  # as above
+        ArchiveIterator,
+    )
 
     records = size = 0
     with open(path, "rb") as stream:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,15 +36,18 @@ TIMES = 10
 """How much larger the large input of the memory measurement is."""
 DEFAULT_PART_BYTES = 256 * 1024 * 1024
 NEEDS_INSTALL = ("trafilatura", "warcio")
+SLICES = 3
+"""Of the small input of the memory measurement; those of the large one are as large."""
 RUN_SECONDS = 900
 
 CATEGORIES = {
     "inflate and frame WARC records": ("warc", "warc_members", "warc_decoded", "warc_records"),
     "decode characters": ("charset", "http_content"),
     "parse HTML": ("dom",),
+    "frame the rows of a page": ("extract", "ids", "parts"),
     "walk the page: text, images, captions": (
-        "interleave", "main_content", "image_sources", "captions", "boilerplate_names", "markup",
-        "urls",
+        "interleave", "blocks", "block_writer", "main_content", "image_sources", "captions",
+        "boilerplate_names", "markup", "urls",
     ),
     "score text": ("text_scores", "repetition"),
     "decode and hash images": ("image_facts", "image_headers"),
@@ -66,11 +69,14 @@ class Scale:
     """Repeats in the small input of the memory measurement; the large one has ten times these."""
     peer_pages: int
     least_pages: int = 0
+    """Pages that the file of pages only must have."""
+    every: int = 1
+    """Take every so many-th page or image of the source only."""
 
 
 FULL = Scale(rounds=3, page_repeats=5, mixed_repeats=2, memory_repeats=2, peer_pages=400,
              least_pages=5000)  # fmt: skip
-QUICK = Scale(rounds=1, page_repeats=1, mixed_repeats=1, memory_repeats=1, peer_pages=100)
+QUICK = Scale(rounds=1, page_repeats=1, mixed_repeats=1, memory_repeats=1, peer_pages=50, every=6)
 
 
 class Bench:
@@ -118,7 +124,7 @@ class Bench:
             self.rows += [
                 Row(f"extract, {label}, {title}", crawl.pages / stage, unit,
                     "the same functions in a plain loop", crawl.pages / loop),
-                Row(f"share of plumbing, {label}, {title}", max(0.0, stage - loop) / stage,
+                Row(f"share of plumbing, {label}, {title}", (stage - loop) / stage,
                     "of the stage", "limit", MAX_PLUMBING, more_is_better=False),
             ]  # fmt: skip
 
@@ -136,13 +142,11 @@ class Bench:
     def memory(self) -> None:
         """Peaks on an input and on ten times as much, as one file and as many."""
         each = self.scale.memory_repeats
-        files = self.make("memory", each * TIMES, image_share=2, start=100)
+        # The small input must hold every image once, the largest too: decoding it sets the peak.
+        files = self.make("memory", each * TIMES, image_share=each, start=100)
         small, large = files[:each], files
         once = joined(small, self.folder / "crawls" / "one-1x.warc.gz")
-        slices = 3
-        self._memory("one file in slices", once.bytes // slices + 1, once, large)
-        if self.scale.rounds > 1:
-            self._memory("one file, default part_bytes", DEFAULT_PART_BYTES, once, large)
+        self._memory("one file in slices", once.bytes // SLICES + 1, once, large)
         self._memory("many files", DEFAULT_PART_BYTES, together(small), together(large))
 
     def _memory(
@@ -178,9 +182,11 @@ class Bench:
         command += [str(path) for path in crawl.paths]
         command += ["--output", self.output(), "--workers", "2", "--part-bytes", str(part_bytes)]
         begin = time.perf_counter()
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-            with MemorySampler(process.pid) as sampler:
-                answer, _ = process.communicate(timeout=RUN_SECONDS)
+        with (
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
+            MemorySampler(process.pid) as sampler,
+        ):
+            answer, _ = process.communicate(timeout=RUN_SECONDS)
         if process.returncode != 0:
             raise SystemExit(f"{' '.join(command)}: ended with status {process.returncode}")
         run = json.loads(answer.splitlines()[-1])
@@ -210,7 +216,8 @@ class Bench:
         interpreters: Mapping[str, str],
     ) -> None:  # fmt: skip
         names = [name for name in names if name in interpreters]
-        mine, theirs = [], {name: [] for name in names}
+        mine: list[dict[str, Any]] = []
+        theirs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         script = str(Path(__file__).with_name("peers.py"))
         for number in range(self.scale.rounds):
             say(f"peers, {label}: round {number + 1} of {self.scale.rounds}")
@@ -228,10 +235,10 @@ class Bench:
 def by_category(functions: Mapping[str, float]) -> dict[str, float]:
     """Shares of a profile summed by what the modules are for, largest first."""
     category_of = {name: label for label, names in CATEGORIES.items() for name in names}
-    sums: Counter[str] = Counter()
+    sums: defaultdict[str, float] = defaultdict(float)
     for function, share in functions.items():
         sums[category_of.get(Path(function.partition(":")[0]).stem, "the rest")] += share
-    return {label: round(share, 3) for label, share in sums.most_common()}
+    return {label: round(sums[label], 3) for label in sorted(sums, key=lambda name: -sums[name])}
 
 
 def run_json(command: Sequence[str | Path]) -> dict[str, Any]:
@@ -269,16 +276,15 @@ def say(text: str) -> None:
 def main() -> None:
     """Program entry."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true",
-                        help="a smoke run: little input, one round; its file goes to out/")  # fmt: skip
-    parser.add_argument("--peers", action="store_true",
-                        help=f"compare with {' and '.join(NEEDS_INSTALL)} too, installed with uv "
-                        "into an environment that is deleted afterwards")  # fmt: skip
+    quick = "a smoke run: little input, one round; its file goes to out/benchmarks"
+    parser.add_argument("--quick", action="store_true", help=quick)
+    peers = f"compare with {' and '.join(NEEDS_INSTALL)} too, in a throwaway environment"
+    parser.add_argument("--peers", action="store_true", help=peers)
     given = parser.parse_args()
     scale = QUICK if given.quick else FULL
     machine = hardware()
     begin = time.perf_counter()
-    source = load_source()
+    source = load_source().thinned(scale.every)
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as name:
         bench = Bench(source, scale, Path(name))
         say(f"writing crawl files: {source.name}, {source.pages} pages, {source.images} images")
@@ -287,8 +293,8 @@ def main() -> None:
         mixed = joined(bench.make("mixed", scale.mixed_repeats, 1), Path(name) / "mixed.warc.gz")
         bench.speed("pages", "pages only", pages)
         bench.speed("pages and images", "pages and images", mixed)
-        for kind, crawl in (("pages", pages), ("pages and images", mixed)):
-            bench.profile(kind, crawl)
+        for kind, share in (("pages", 0), ("pages and images", 1)):
+            bench.profile(kind, bench.make("profile", 1, share)[0])
         bench.memory()
         bench.peers(pages, peer_interpreters(given.peers, Path(name)))
     bench.details["seconds"] = round(time.perf_counter() - begin, 1)
@@ -299,6 +305,8 @@ def main() -> None:
         "pipeline", command, machine, versions(DISTRIBUTIONS), bench.rows, bench.details
     )
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
     report.show(console)
     show_profile(console, bench.details["profile"])
     path = (QUICK_RESULTS if given.quick else RESULTS) / "pipeline.json"
