@@ -240,7 +240,8 @@ def _other_failure(error: Exception) -> int:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"weft: {error}", file=sys.stderr)
+    # One line, whatever is in the name of a file.
+    print("weft:", " ".join(str(error).splitlines()), file=sys.stderr)
     return code
 
 

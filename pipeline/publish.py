@@ -23,7 +23,7 @@ from schemas.ids import digest
 from schemas.rows import IndexRow
 from schemas.shards import STREAMS, Manifest, ShardEntry, choose_bits, parse_shard_name
 from schemas.tables import schema_of
-from transforms import shards, storage, write_shards
+from transforms import storage, write_shards
 from transforms.dataset_card import StreamSummary, dataset_card, summarise_stream
 from transforms.shuffle import CommitBlocks, EmitBlocks
 from transforms.sink import Part
@@ -85,7 +85,7 @@ def plan_shards(state: RunState) -> ShardPlan:
     files = [path for name in sorted(commits) if (path := state.file("samples", name, "samples"))]
     fingerprint = digest(
         state.snapshot("samples"), state.recipe.section("shards"), str(sorted(bits.items())),
-        state.recipe.fingerprint, write_shards.STEP_VERSION, shards.STEP_VERSION,
+        state.recipe.fingerprint, write_shards.versions(),
     )  # fmt: skip
     parts = write_shards.expected_shards(state.output, files, bits)
     return ShardPlan(files, bits, parts, fingerprint)

@@ -77,7 +77,8 @@ def check_options(options: RunOptions) -> tuple[Recipe, str]:
     runner = runner_config(options)
     if output.startswith("memory://") and not runner.in_process:
         raise OutputError(
-            f"--output {options.output}: lives in one process only; use --workers 1, or another output"
+            f"--output {options.output}: lives in one process only; use --workers 1, or another "
+            "output"
         )
     check_output(output)
     return recipe, output

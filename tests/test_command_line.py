@@ -1,4 +1,4 @@
-"""The command line: what is wrong is one line, exit code 2 and nothing written; `plan`; resuming."""
+"""The command line: what is wrong is one line and nothing is written; `plan`; what runs again."""
 
 import gzip
 import io
@@ -46,7 +46,7 @@ min_side = { value = "least(width, height)", min = 50 }
 words = { value = "words", min = 30 }
 """
 
-WORDS = (
+WORDS = (  # noqa: SIM905
     "river stone window garden paper silver morning winter bridge village letter market tower "
     "harbour lantern orchard meadow candle basket copper thunder valley feather mirror pepper "
     "saddle timber velvet wagon yellow anchor barrel cotton dragon engine forest hammer island "
@@ -91,9 +91,10 @@ def warc(file: int, pages: int = PAGES) -> bytes:
         ]
         host, date = f"site{file}.example", f"2024-05-01T00:00:{place:02d}Z"
         shown = place % 3 > 0
-        image = f'<figure><img src="/i/{number}.jpg" alt="the {rng.choice(WORDS)} of {number}"></figure>'
+        alt = f"the {rng.choice(WORDS)} of {number}"
+        image = f'<figure><img src="/i/{number}.jpg" alt="{alt}"></figure>'
         body = "".join(f"<p>{text}</p>" for text in paragraphs) + (image if shown else "")
-        html = f"<html><head><title>Page {number}</title></head><body><main>{body}</main></body></html>"
+        html = f"<html><title>Page {number}</title><body><main>{body}</main></body></html>"
         url = f"https://{host}/{number}.html"
         records.append(response(url, date, "text/html; charset=utf-8", html.encode()))
         if shown:
@@ -173,29 +174,27 @@ def refuse(
     return told.err
 
 
-Prepare = Callable[[Path], list[str]]
-"""Prepares a folder; returns the arguments that replace or follow those of `command`."""
-
-
 def _write(path: Path, text: str = "") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
     return path
 
 
-def _input(make: Callable[[Path], Path]) -> Prepare:
-    return lambda folder: ["--input", str(make(folder))]
+def _link(path: Path, target: Path) -> str:
+    path.symlink_to(target)
+    return str(path)
 
 
 BAD_INPUTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no-such-path": (lambda at: at / "nothing.warc.gz", "nothing.warc.gz"),
+    "path-of-two-lines": (lambda at: at / "two\nlines.warc.gz", "lines.warc.gz"),
     "folder-without-warcs": (lambda at: _write(at / "docs" / "a.pdf").parent, "docs"),
     "glob-that-matches-nothing": (lambda at: at / "crawl" / "*.zip", "*.zip"),
     "empty-file": (lambda at: _write(at / "nil.warc.gz"), "nil.warc.gz"),
     "list-of-a-missing-file": (lambda at: _write(at / "l.txt", "gone.warc.gz\n"), "gone.warc.gz"),
     "list-of-nothing": (lambda at: _write(at / "l.txt", "\n# none\n"), "l.txt"),
     "list-that-is-no-text": (
-        lambda at: [(at / "l.txt").write_bytes(b"\xff\xfe\x00"), at / "l.txt"][1],  # type: ignore[list-item,return-value]
+        lambda at: _write(at / "l.txt", "\udcff\udcfe"),
         "l.txt",
     ),
     "list-that-is-no-gzip": (lambda at: _write(at / "l.txt.gz", "a\n"), "l.txt.gz"),
@@ -234,7 +233,7 @@ BAD_OUTPUTS: dict[str, tuple[Callable[[Path], str], str]] = {
     "unknown-protocol": (lambda at: "nosuch://bucket/out", "nosuch"),
     "empty": (lambda at: "", "--output"),
     "dangling-link": (
-        lambda at: [(at / "l").symlink_to(at / "gone"), str(at / "l")][1],  # type: ignore[func-returns-value,list-item,return-value]
+        lambda at: _link(at / "l", at / "gone"),
         "l",
     ),
 }
@@ -379,7 +378,7 @@ MISSING = {
     "unknown-command": (["rnu", "demo"], "rnu"),
     "unknown-option-of-inspect": (["inspect", "x", "--frobnicate"], "--frobnicate"),
     "unknown-option-of-demo": (["demo", "--frobnicate"], "--frobnicate"),
-    "too-few-pages": (["demo", "-q", "-o", "OUT", "--pages", "3"], "--pages 3"),
+    "too-few-pages": (["demo", "-q", "-o", "OUT", "--pages", "3"], "--pages"),
     "no-workers-in-demo": (["demo", "-o", "OUT", "--workers", "0"], "--workers 0"),
     "demo-in-the-memory": (["demo", "-o", "memory://demo", "--workers", "1"], "memory://demo"),
     "inspect-nothing": (["inspect", "OUT"], "OUT"),

@@ -24,6 +24,9 @@ Row = dict[str, Any]
 PageName = tuple[str, str]
 """URL and date."""
 
+_DUPLICATE = {
+    ("fetch", "duplicate"), ("shard.interleaved", "duplicate"), ("shard.text", "duplicate"),
+}  # fmt: skip
 RULES = {
     "status": {("record", "status")},
     "content_type": {("record", "content_type")},
@@ -41,10 +44,9 @@ RULES = {
         )
     },
     "too_many_images": {("shard.interleaved", "images")},
-    **dict.fromkeys(
-        ("same_url", "exact_duplicate", "near_duplicate"),
-        {("fetch", "duplicate"), ("shard.interleaved", "duplicate"), ("shard.text", "duplicate")},
-    ),
+    "same_url": _DUPLICATE,
+    "exact_duplicate": _DUPLICATE,
+    "near_duplicate": _DUPLICATE,
 }  # fmt: skip
 """Reason of the truth -> gate and rule that may be decisive for it."""
 

@@ -208,7 +208,9 @@ class ExtractPart:
         if where.start == 0 and not found:
             # A file of padding only, which the reader skips: say so, or it would seem read.
             sink.seen("records")
-            sink.fail("records", f"{where.source}:0", WarcParseError("no record in the whole slice"))
+            sink.fail(
+                "records", f"{where.source}:0", WarcParseError("no record in the whole slice")
+            )
         sink.commit.packs = names
         for image, pack in images:
             sink.write_row("image_records", replace(image, pack=names[pack]))

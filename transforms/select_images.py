@@ -79,14 +79,11 @@ def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
     if signed is None:
         return pages.slice(0, 0)
     pages = rows_with(pages, "id", signed["id"].combine_chunks())
-    again = pc.is_in(pages["id"], value_set=repeated_records(output, files))
-    return pages.filter(pc.invert(again))
-
-
-def repeated_records(output: str, files: KeptFiles) -> pa.Array:
-    """Ids of the part's pages whose very record another part holds and keeps."""
-    repeats = read_table(output, some(files.repeats), ["id"])
-    return pa.array([], pa.string()) if repeats is None else repeats["id"].combine_chunks()
+    repeats = read_table(output, some(files.repeats))
+    if repeats is not None:
+        again = pc.is_in(pages["id"], value_set=repeats["id"].combine_chunks())
+        pages = pages.filter(pc.invert(again))
+    return pages
 
 
 def exact_duplicates(output: str, files: KeptFiles) -> pa.Array:
@@ -135,15 +132,7 @@ class SelectImages:
 
     def _documents(self, files: KeptFiles, sink: PartSink) -> pa.Table:
         """Documents with a text of their own; the others are counted as duplicates."""
-        pages = read_kept_pages(self.output, files)
-        again = repeated_records(self.output, files)
-        sink.seen("pages", len(pages) + len(again))
-        sink.count("pages", kept=len(pages))
-        self._builtin(
-            sink, "pages", "page", pa.chunked_array([again]), None, "same_record",
-            "the first record of its id",
-        )  # fmt: skip
-        documents = rows_with(pages, "kind", ["document"])
+        documents = rows_with(read_kept_pages(self.output, files), "kind", ["document"])
         sink.seen("documents", len(documents))
         again = pc.is_in(documents["id"], value_set=exact_duplicates(self.output, files))
         self._builtin(

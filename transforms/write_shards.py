@@ -18,7 +18,7 @@ from schemas.ids import digest
 from schemas.rows import Locator, Sample, SampleImage
 from schemas.shards import SCHEMA_VERSION, ShardFormat, parse_shard_name, shard_name, shard_of
 from schemas.tables import from_dict
-from transforms import shards, storage
+from transforms import image_codec, shards, storage
 from transforms.packs import read_images
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink, is_committed
@@ -35,6 +35,11 @@ WINDOW_IMAGES = 512
 def shards_url(output: str) -> str:
     """The folder of the shards of an output."""
     return storage.join(output, "shards")
+
+
+def versions() -> str:
+    """Changes when the same samples give other shards."""
+    return digest(STEP_VERSION, shards.STEP_VERSION, image_codec.STEP_VERSION, SCHEMA_VERSION)
 
 
 def part_name(stream: str, shard: str) -> str:
@@ -85,9 +90,7 @@ class IdentifyShard:
                 for image in sample.pop("images")
             ]
             hasher.update(repr((*sample.values(), images)).encode("utf-8", "surrogatepass"))
-        fingerprint = digest(
-            hasher.hexdigest(), str(self.format), shards.STEP_VERSION, STEP_VERSION, SCHEMA_VERSION
-        )
+        fingerprint = digest(hasher.hexdigest(), str(self.format), versions())
         part = Part(part_name(stream, name), fingerprint[:16], (stream, name))
         if is_committed(STAGE, self.output, part) and not self._is_there(stream, name):
             # Somebody deleted the tar: the record tells of nothing any more.

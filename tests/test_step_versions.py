@@ -1,0 +1,612 @@
+"""Golden outputs of every step: whoever changes one must raise its `STEP_VERSION`.
+
+A part is up to date as long as its input, its section of the recipe and the versions of its code
+are what they were. So a step that gives other rows under the old number would leave stale parts in
+every output. `tests/golden/steps.json` holds a digest of each step's output beside the versions
+that made it. When a test here fails: raise the number, then run
+
+    .venv/bin/python tests/test_step_versions.py --update
+
+which refuses to take a new digest under old numbers. Before a release, or after an update of a
+library that is known to change an output, `--reset` takes everything as it is.
+"""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.commits import Commit
+from schemas.errors import DataError
+from schemas.rows import Sample, SampleImage
+from schemas.shards import ShardFormat, sample_key
+from transforms import (
+    assign,
+    candidates,
+    captions,
+    clusters,
+    document_gate,
+    duplicates,
+    extract,
+    gates,
+    image_codec,
+    image_facts,
+    interleave,
+    minhash,
+    refs,
+    samples,
+    select_images,
+    shards,
+    text_scores,
+    warc,
+    write_shards,
+)
+from transforms.charset import decode_html
+from transforms.document_rules import parse_document_gate
+
+GOLDEN = Path(__file__).parent / "golden" / "steps.json"
+
+JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABQODxIPDRQSEBIXFRQYHjIhHhwcHj0sLiQySUBMS0dARkVQWnNiUFVtVkVG"
+    "ZIhlbXd7gYKBTmCNl4x9lnN+gXz/2wBDARUXFx4aHjshITt8U0ZTfHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8"
+    "fHx8fHx8fHx8fHx8fHx8fHx8fHz/wAARCAASABgDASIAAhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAAAAQFBv/EACMQ"
+    "AAEDBAEEAwAAAAAAAAAAAAEAAhEDBBITIRQiQbExQmH/xAAYAQACAwAAAAAAAAAAAAAAAAAEBQACA//EACYRAAEDAwAL"
+    "AQAAAAAAAAAAAAEAAgQRQXEDIzEyM0JEUZGx0fD/2gAMAwEAAhEDEQA/AMehYljgXNgBXNs9kYiYWnSttnbjEq2lZ6vE"
+    "ysHyGBha06u5vX9SyvFl7O65LpQytUa7gh59ot99hncVHfEvPj9REiXIAAYARbHlBiWKmpuuXtgMxwryB28IinSOz8T2"
+    "LvBRtA2v4+59oiJvoeE3A9IDmOSv/9k="
+)
+"""24 x 18 pixels."""
+TURNED = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/4QBkRXhpZgAATU0AKgAAAAgAAgESAAMAAAABAAYAAIglAAQAAAABAAAAJgAAAAAA"
+    "AgABAAIAAAACTgAAAAACAAUAAAADAAAARAAAAAAAAAABAAAAAQAAAAIAAAABAAAAAwAAAAH/2wBDABQODxIPDRQSEBIX"
+    "FRQYHjIhHhwcHj0sLiQySUBMS0dARkVQWnNiUFVtVkVGZIhlbXd7gYKBTmCNl4x9lnN+gXz/2wBDARUXFx4aHjshITt8"
+    "U0ZTfHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHz/wAARCAASABgDASIAAhEB"
+    "AxEB/8QAGAABAAMBAAAAAAAAAAAAAAAAAAMFBgT/xAAiEAABBAEEAgMAAAAAAAAAAAABAAIEERIDEyGxFCIxUWH/xAAX"
+    "AQEBAQEAAAAAAAAAAAAAAAAEBQID/8QAJhEAAQIDCAIDAAAAAAAAAAAAAQACEUFxAwQSFCEjM7ExNFHR8P/aAAwDAQAC"
+    "EQMRAD8ArNCCWuBc2gFNMh5xHYi6rsK70o25641alkw9qI/i7rsI+YYBhaduOpnH9CS6Nve075gelltCKGtAcKIRX+lA"
+    "z9vi/wARIzd4GjACJUlNGs72MOpWbjAZjhTzwPEdx9dhEWmes6v0rbeN1D0ueMBgOERFWs+NtAh2fhf/2Q=="
+)
+"""24 x 18 pixels that EXIF turns, with a place."""
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAABQAAAAUCAYAAACNiR0NAAAAQUlEQVR42mOsYGD4z8vAwICJT6CLaUJoCwZ86lkYBBmo"
+    "CkYNpIqBJ3BIWeAQx69+NFIGp4HkxSYu9aORMpqXyQAAag8L8MIe00wAAAAASUVORK5CYII="
+)
+"""20 x 20 pixels, half of them transparent."""
+GIF = base64.b64decode(
+    "R0lGODdhEAAQAIIAAMLdQy/dbcKRnC+RVsJNSMIRLC9Nay8RciwAAAAAEAAQAEAIcQALCBxIgMCBgwgFCljIsOCAhwMM"
+    "SBQwcOBCiRglFgDAsePCACADQBxQUaEAhAkLMGxIYGTGlQs5jgwpoKNHASFzAiip8iTKAzxNosRYoKBRAhcxjoQpwCFE"
+    "jExrApgZIKpUqiBtcvyYM6tWAFy7AggIADs="
+)
+"""16 x 16 pixels."""
+IMAGES = {"jpeg": JPEG, "turned": TURNED, "png": PNG, "gif": GIF}
+
+ARTICLE = """<!doctype html><html lang="en-GB"><head><title>The harbour &amp; its boats</title>
+<base href="/town/"></head><body><nav><a href="/">Home</a> <a href="/a">About us</a></nav>
+<main><article><h1>The harbour</h1><p>Every morning the boats leave the harbour before the sun is
+up, and <b>they come back</b> in the evening with what the sea has given them.</p>
+<figure><picture><source srcset="big.jpg 800w, huge.jpg 1600w"><img src="boat.jpg" alt="A red boat
+at the quay" width="640" height="480"></picture><figcaption>The red boat, at the quay.</figcaption>
+</figure><ul><li>Nets<li>Ropes<li>Oars</ul><p>The men who sail them have known each other since they
+were at school, and most of them are the sons of those who sailed before.</p><img
+data-src="lazy.jpg" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="Three men with a net"
+title="The crew"><table><tr><th>Boat</th><th>Length</th></tr><tr><td>Anna</td><td>9 m</td></tr><tr>
+<td>Berta</td><td>12 m</td></tr></table><blockquote>The sea is never the same twice, said the oldest
+of them, and nobody asked what he meant by it.</blockquote><pre>tide = 4.2</pre><noscript><img
+src="still.jpg" alt="The harbour at night"></noscript></article></main><footer>All rights reserved.
+</footer></body></html>"""
+FORUM = """<div class="post"><p>First line<br>second line<p>Unclosed paragraph with an
+entity: &eacute; &#8212; and <i>more</div><img src="//cdn.example/x.png">
+<h2>Answers</h2><ol><li>One</li><li>Two<ul><li>Nested</ul>
+</ol><script>var a = "<p>no</p>";</script><style>p {}</style><p hidden>secret</p>
+<p>Zum Schlu\u00df noch ein l\u00e4ngerer Satz, der zeigt, da\u00df auch andere Sprachen heil
+ankommen.</p>"""
+TEXTS = {
+    "english": "The river runs through the old town, and the people who live there have always "
+    "built their houses with their backs to it. In spring it takes what it wants.\n\n- a mill\n"
+    "- two gardens\n- the bridge\n\nThey do not complain... They build again.",
+    "german": "Der Flu\u00df flie\u00dft durch die alte Stadt, und die Leute, die dort wohnen, "
+    "haben ihre H\u00e4user immer mit dem R\u00fccken zu ihm gebaut. Im Fr\u00fchjahr nimmt er "
+    "sich, was er will.",
+    "chinese": "\u6cb3\u6c34\u6d41\u8fc7\u53e4\u8001\u7684\u57ce\u9547\uff0c\u90a3\u91cc\u7684"
+    "\u4eba\u603b\u662f\u628a\u623f\u5b50\u80cc\u5bf9\u7740\u5b83\u5efa\u9020\u3002",
+    "repeating": "Buy the best boats here. " * 12 + "\n" + "Buy the best boats here.\n" * 5,
+    "symbols": "# # # {x} lorem ipsum ... javascript must be enabled. terms of use ... "
+    "cookie policy",
+    "empty": "",
+}
+
+
+def response(url: str, date: str, kind: str, body: bytes, *more: str) -> bytes:
+    http = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body
+    head = "\r\n".join(
+        ["WARC/1.1", "WARC-Type: response", f"WARC-Target-URI: {url}", f"WARC-Date: {date}",
+         "WARC-Record-ID: <urn:uuid:00000000-0000-4000-8000-000000000000>",
+         "Content-Type: application/http; msgtype=response", f"Content-Length: {len(http)}", *more]
+    )  # fmt: skip
+    return head.encode() + b"\r\n\r\n" + http + b"\r\n\r\n"
+
+
+def date(number: int) -> str:
+    return f"2024-05-01T00:00:{number:02d}Z"
+
+
+def crawl() -> bytes:
+    """A plain WARC file with some of everything."""
+    site, html = "https://town.example", "text/html; charset=utf-8"
+    longer = ARTICLE.replace("Every morning", "Nearly every morning").encode()
+    text_page = f"<html><title>River</title><p>{TEXTS['english']}</p></html>".encode()
+    german = f"<html><title>Flu\u00df</title><p>{TEXTS['german']}</p></html>".encode("latin-1")
+    revisit = (
+        f"WARC/1.1\r\nWARC-Type: revisit\r\nWARC-Target-URI: {site}/town/lazy.jpg\r\n"
+        f"WARC-Date: {date(7)}\r\nWARC-Payload-Digest: sha1:"
+        + base64.b32encode(hashlib.sha1(JPEG).digest()).decode()
+        + "\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: 0\r\n\r\n"
+        + "\r\n\r\n"
+    )
+    return b"".join(
+        [
+            response(f"{site}/one.html", date(1), html, ARTICLE.encode()),
+            response(f"{site}/two.html", date(2), html, longer),
+            response(f"{site}/one.html", date(1), html, ARTICLE.encode()),
+            response(f"{site}/river.html", date(3), html, text_page),
+            response(f"{site}/copy.html", date(4), html, text_page),
+            response("https://fluss.example/", date(5), "text/html", german),
+            response(f"{site}/town/boat.jpg", date(6), "image/jpeg", JPEG),
+            response(f"{site}/town/huge.jpg", date(6), "image/jpeg", TURNED),
+            response(f"{site}/town/still.jpg", date(6), "image/png", PNG),
+            response(f"{site}/town/broken.jpg", date(6), "image/jpeg", JPEG[:200]),
+            revisit.encode(),
+            response(f"{site}/a.css", date(8), "text/css", b"p {}"),
+            response(f"{site}/cut.html", date(9), html, b"<p>cut")[:-9],
+        ]
+    )
+
+
+# --- the steps, each as a plain value
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it, exactly; bytes as their hash."""
+    if isinstance(value, bytes):
+        return f"sha256:{hashlib.sha256(value).hexdigest()}:{len(value)}"
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray):
+        return plain(value.to_pylist())
+    if isinstance(value, DataError):
+        return [value.error, str(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain({"": type(value).__name__, **{n: getattr(value, n) for n in _fields(value)}})
+    if isinstance(value, Mapping):
+        return {str(key): plain(value[key]) for key in value}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _fields(value: Any) -> list[str]:
+    return list(value.__dataclass_fields__)
+
+
+def run_warc() -> Any:
+    data = crawl()
+    members = [gzip.compress(data[:4000], mtime=0), gzip.compress(data[4000:], mtime=0)]
+    found = []
+    for name, content in (
+        ("a.warc", data),
+        ("a.warc.gz", b"".join(members)),
+        ("b.warc.gz", gzip.compress(response("http://x.example/", date(1), "text/html", b"<p>x"))),
+        ("c.warc", b"no crawl at all"),
+    ):
+        found.append(
+            [plain(r) for r in warc.read_records(io.BytesIO(content), name, warc.WarcConfig())]
+        )
+    return found
+
+
+def run_interleave() -> Any:
+    found = []
+    for html in (ARTICLE, FORUM):
+        page = interleave.extract_page(html, "https://town.example/p/", interleave.ExtractConfig())
+        found.append(
+            [page, captions.find_captions(page.nodes, "d" * 32, "https://town.example/p/")]
+        )
+    for payload, declared in (
+        (TEXTS["german"].encode("latin-1"), None),
+        (TEXTS["chinese"].encode("gb18030"), "text/html; charset=gb2312"),
+        (b"<meta charset=koi8-r>" + "\u0440\u0435\u043a\u0430".encode("koi8-r"), "text/html"),
+    ):
+        found.append(list(decode_html(payload, declared)))
+    return found
+
+
+def run_text_scores() -> Any:
+    return [text_scores.score_text(name, text) for name, text in TEXTS.items()]
+
+
+def run_image_facts() -> Any:
+    config = image_facts.ImageFactsConfig()
+    found: list[Any] = [image_facts.read_image_facts(data, config) for data in IMAGES.values()]
+    for bad in (JPEG[:200], b"<html>", b""):
+        with pytest.raises(DataError) as caught:
+            image_facts.read_image_facts(bad, config)
+        found.append(type(caught.value).__name__)
+    return found
+
+
+def sample_image(data: bytes) -> SampleImage:
+    facts = image_facts.read_image_facts(data, image_facts.ImageFactsConfig())
+    return SampleImage(
+        facts.sha256[:32], "p.tar", 0, len(data), facts.width, facts.height, facts.format,
+        facts.mode, facts.frames, facts.orientation,
+    )  # fmt: skip
+
+
+def run_image_codec() -> Any:
+    return [
+        [image_codec.prepare_image(data, sample_image(data), fmt) for data in IMAGES.values()]
+        for fmt in (ShardFormat(), ShardFormat(max_side=16), ShardFormat(image_format="keep"))
+    ]
+
+
+def run_minhash() -> Any:
+    config = minhash.MinHashConfig()
+    signed = minhash.signatures(list(TEXTS.values()), config)
+    return [
+        signed,
+        minhash.band_keys(signed, config),
+        [minhash.text_hash(t) for t in TEXTS.values()],
+    ]
+
+
+def run_clusters() -> Any:
+    config = minhash.MinHashConfig(ngram=2)
+    text = TEXTS["english"]
+    pages = [
+        ("a" * 32, date(1), text, "http://x/"),
+        ("b" * 32, date(2), text, "http://y/"),
+        ("c" * 32, date(3), text.replace("mill", "boat"), "http://z/"),
+        ("d" * 32, date(3), TEXTS["german"], "http://x/"),
+        ("e" * 32, date(4), TEXTS["chinese"], "http://w/"),
+    ]
+    table = pa.table(
+        {
+            "id": [page[0] for page in pages],
+            "date": [page[1] for page in pages],
+            "length": [len(page[2]) for page in pages],
+            "url": [page[3] for page in pages],
+            "text_key": [minhash.text_hash(page[2]) for page in pages],
+        }
+    )
+    signed = minhash.signatures([page[2] for page in pages], config)
+    rows = clusters.band_rows(table, signed, config, 4)
+    edges = clusters.edges_of_bucket(pa.Table.from_batches([rows]))
+    places = {page[0]: number for number, page in enumerate(pages)}
+
+    def look_up(ids: pa.Array) -> Any:
+        return signed[[places[page_id] for page_id in ids.to_pylist()]]
+
+    return [rows, edges, clusters.build_clusters(table, edges, look_up, 0.5)]
+
+
+def run_gates() -> Any:
+    rows = pa.table(
+        {
+            "id": [f"{number:02d}" for number in range(6)],
+            "width": [100, 200, 300, None, 0, 640],
+            "score": [0.5, float("nan"), 0.25, 1.0, float("inf"), 0.75],
+            "language": ["en", "de", None, "fr", "en", ""],
+        }
+    )
+    gate = gates.parse_gate(
+        {
+            "wide": {"value": "width", "min": 200},
+            "share": {"value": "score / width", "max": 0.01},
+            "language": {"value": "language", "in": ["en", "de"]},
+            "either": "width > 250 OR score >= 0.5",
+            "best": {"value": "score", "top_fraction": 0.5, "over": "all"},
+        },
+        "gates.test",
+    )
+    gates.check_gate(gate, rows.schema, "gates.test")
+    cutoffs = gates.find_cutoffs(gate, lambda: iter([(rows, rows["id"])]))
+    decisions = gates.evaluate(gate, rows, cutoffs, rows["id"])
+    ledger = gates.ledger_rows("g", "caption", rows["id"], None, decisions)
+    return [decisions.keep, decisions.rejected_by_rule(), ledger]
+
+
+def run_document_gate() -> Any:
+    documents = pa.table({"id": ["a", "b", "c"], "words": [50, 20, 5], "language": ["en"] * 3})
+    nodes = [
+        ("a", 0, "text", 40, None, None),
+        ("a", 1, "image", None, "ok", 640),
+        ("a", 2, "image", None, "ok", 20),
+        ("a", 3, "text", 10, None, None),
+        ("b", 0, "image", None, "missing", None),
+        ("b", 1, "text", 20, None, None),
+        ("c", 0, "image", None, "ok", 640),
+        ("c", 1, "text", 5, None, None),
+    ]
+    names = ("id", "node", "kind", "words", "outcome", "width")
+    table = pa.table({name: [row[at] for row in nodes] for at, name in enumerate(names)})
+    table = table.append_column("characters", pa.array([(row[3] or 0) * 5 for row in nodes]))
+    table = table.append_column(
+        "image_key",
+        pa.array([f"{at}" if row[2] == "image" else None for at, row in enumerate(nodes)]),
+    )
+    table = table.append_column(
+        "text", pa.array(["word " * row[3] if row[3] else None for row in nodes], pa.string())
+    )
+    table = table.append_column("image_url", table["image_key"])
+    gate = parse_document_gate(
+        {
+            "image": {"wide": {"value": "width", "min": 100}},
+            "paragraph": {"long": {"value": "words", "min": 8}},
+            "document": {
+                "images": {"value": "images", "min": 1},
+                "words": {"value": "words", "min": 10},
+            },
+        },
+        "gates.test",
+    )
+    document_gate.check_document_gate(gate, documents.schema, table.schema, "gates.test")
+    decided = document_gate.evaluate_documents(gate, documents, table)
+    return [
+        decided.documents.keep, decided.node_keep, decided.no_image,
+        decided.ledger("shard.interleaved", documents, table),
+    ]  # fmt: skip
+
+
+def run_shards() -> Any:
+    images = {sample_image(data).image_key: data for data in IMAGES.values()}
+    rows = []
+    for number, data in enumerate((JPEG, TURNED, PNG)):
+        key = sample_key("captioned", str(number))
+        facts = json.dumps({"key": key, "n": number})
+        rows.append(
+            Sample(
+                "captioned", "train", 0, key, f"caption {number}", facts, 9, [sample_image(data)]
+            )
+        )
+    out = io.BytesIO()
+    result = shards.write_shard(
+        sorted(rows, key=lambda row: row.key), lambda image: images[image.image_key], ShardFormat(),
+        out, lambda sample, error: pytest.fail(f"{sample.key}: {error}"),
+    )  # fmt: skip
+    return [asdict(result), out.getvalue()]
+
+
+RECIPE = """
+[dedup]
+buckets = 2
+[refs]
+buckets = 2
+[splits]
+validation = 0.3
+[gates.dedup]
+words = { value = "words", min = 2 }
+[gates.fetch.image]
+no_ads = { value = "contains(image_url, 'ads')", equals = false }
+[gates.shard.captioned]
+min_side = { value = "least(width, height)", min = 17 }
+words = { value = "words", min = 3 }
+[gates.shard.interleaved.image]
+min_side = { value = "least(width, height)", min = 17 }
+[gates.shard.interleaved.document]
+words = { value = "words", min = 20 }
+[gates.shard.text]
+words = { value = "words", min = 10 }
+"""
+
+_EXTRACT = (extract, warc, interleave, text_scores, image_facts)
+_SIGNATURES = (*_EXTRACT, duplicates, minhash, gates)
+_CLUSTERS = (*_SIGNATURES, clusters)
+_SELECT = (*_CLUSTERS, select_images)
+_IMAGES = (*_SELECT, refs)
+_CANDIDATES = (*_IMAGES, candidates)
+_SAMPLES = (*_CANDIDATES, assign, samples, document_gate)
+_WRITE = (*_SAMPLES, write_shards, shards, image_codec)
+
+STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
+    "warc": ((warc,), run_warc),
+    "interleave": ((interleave,), run_interleave),
+    "text_scores": ((text_scores,), run_text_scores),
+    "image_facts": ((image_facts,), run_image_facts),
+    "image_codec": ((image_codec,), run_image_codec),
+    "minhash": ((minhash,), run_minhash),
+    "clusters": ((clusters, minhash), run_clusters),
+    "gates": ((gates,), run_gates),
+    "document_gate": ((document_gate, gates), run_document_gate),
+    "shards": ((shards, image_codec), run_shards),
+}
+"""What is golden -> the modules whose versions stand for it, and what makes it."""
+
+PIPELINE: dict[str, tuple[tuple[Any, ...], str, str]] = {
+    "run.extract": (_EXTRACT, "extract", ""),
+    "run.signatures": (_SIGNATURES, "dedup", "signatures-"),
+    "run.clusters": (_CLUSTERS, "dedup", "clusters-"),
+    "run.select": (_SELECT, "refs", "select-"),
+    "run.images": (_IMAGES, "refs", "images-"),
+    "run.candidates": (_CANDIDATES, "shard", "candidates-"),
+    "run.samples": (_SAMPLES, "shard", "samples-"),
+    "run.write": (_WRITE, "shard", "shard-"),
+}
+"""The steps of a whole run: modules whose versions stand for them, stage, beginning of parts."""
+
+
+def run_pipeline(folder: Path) -> dict[str, Any]:
+    """Every row that each step of a small run has committed, and its counts."""
+    from beam_runner import main
+
+    (folder / "crawl").mkdir()
+    data = crawl()
+    for number, content in enumerate((data, data[: len(data) // 2])):
+        (folder / "crawl" / f"{number}.warc").write_bytes(content)
+    (folder / "small.toml").write_text(RECIPE)
+    code = main(
+        ["run", str(folder / "small.toml"), "-i", str(folder / "crawl"), "-o", str(folder / "out"),
+         "-w", "1", "-q", "--set", "run.max_failed_fraction=1.0"]
+    )  # fmt: skip
+    assert code == 0
+    record = json.loads((folder / "out" / "run.json").read_text())
+    found: dict[str, Any] = {}
+    for name, (_, stage, prefix) in PIPELINE.items():
+        rows: dict[str, Any] = {}
+        for commit_name in record["stages"][stage]["snapshot"]:
+            if not commit_name.startswith(prefix):
+                continue
+            path = folder / "out" / "commits" / stage / f"{commit_name}.json"
+            commit = Commit.from_json(path.read_bytes())
+            counts = {table: counts.as_json() for table, counts in commit.counts.items()}
+            rows[commit.part] = [dict(sorted(counts.items())), commit.details, sorted(commit.packs)]
+            for table, files in sorted(commit.files.items()):
+                for part, file in sorted(files.items()):
+                    rows[f"{commit.part}/{table}/{part}"] = pq.read_table(folder / "out" / file)
+        assert rows, f"{name} committed nothing"
+        found[name] = rows
+    return found
+
+
+# --- digests, and the file that holds them
+
+
+def digest_of(value: Any) -> str:
+    text = json.dumps(plain(value), sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def versions_of(modules: tuple[Any, ...]) -> dict[str, int]:
+    return {m.__name__.partition(".")[2]: m.STEP_VERSION for m in modules}
+
+
+def current(pipeline: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Versions and digests as the code gives them now."""
+    made = {name: (modules, run()) for name, (modules, run) in STEPS.items()}
+    made |= {name: (PIPELINE[name][0], value) for name, value in pipeline.items()}
+    return {
+        name: {"versions": versions_of(modules), "digest": digest_of(value)}
+        for name, (modules, value) in made.items()
+    }
+
+
+def complaint(name: str, known: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str | None:
+    """What is wrong with a step, and what to do; None where nothing is."""
+    update = "run `.venv/bin/python tests/test_step_versions.py --update`"
+    if known is None:
+        return f"{name} is not in {GOLDEN.name}: {update}"
+    if known["versions"] != now["versions"]:
+        return f"{name} has other versions than in {GOLDEN.name}: {update}"
+    if known["digest"] != now["digest"]:
+        modules = ", ".join(now["versions"])
+        return (
+            f"the output of {name} has changed under its old version. If that is meant, raise "
+            f"STEP_VERSION in the module that changed (of {modules}), so that old outputs are made "
+            f"again, and {update}"
+        )
+    return None
+
+
+def read_golden() -> dict[str, dict[str, Any]]:
+    return json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def now(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return current(run_pipeline(tmp_path_factory.mktemp("golden")))
+
+
+@pytest.mark.parametrize("name", [*STEPS, *PIPELINE])
+def test_output_changes_only_with_the_version(name: str, now: dict[str, dict[str, Any]]) -> None:
+    told = complaint(name, read_golden().get(name), now[name])
+    assert told is None, told
+
+
+def test_golden_file_names_no_step_that_is_gone() -> None:
+    assert set(read_golden()) == {*STEPS, *PIPELINE}
+
+
+def test_every_module_with_a_version_is_golden() -> None:
+    folder = Path(__file__).resolve().parents[1]
+    found = {
+        path.stem
+        for package in ("transforms", "pipeline", "recaptioner")
+        for path in (folder / package).rglob("*.py")
+        if "\nSTEP_VERSION = " in path.read_text()
+    }
+    covered = {
+        module.__name__.rpartition(".")[2]
+        for modules, *_ in (*STEPS.values(), *PIPELINE.values())
+        for module in modules
+    }
+    assert found == covered
+
+
+def test_a_changed_output_under_an_old_version_is_refused() -> None:
+    known = {"versions": {"a": 1}, "digest": "x"}
+    assert complaint("a", known, known) is None
+    assert "raise STEP_VERSION" in str(complaint("a", known, known | {"digest": "y"}))
+    assert "--update" in str(complaint("a", known, {"versions": {"a": 2}, "digest": "y"}))
+    assert "--update" in str(complaint("a", None, known))
+
+
+def test_every_version_makes_the_parts_that_depend_on_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: dict[str, dict[str, Any]]
+) -> None:
+    """Raising a module's version changes the fingerprints of the first step that runs its code."""
+    from pipeline.plan import make_plan
+    from pipeline.run import RunOptions
+
+    del now
+    run_pipeline(tmp_path)
+    options = RunOptions(
+        str(tmp_path / "small.toml"), [str(tmp_path / "crawl")], str(tmp_path / "out"), workers=1,
+        overrides=["run.max_failed_fraction=1.0"],
+    )  # fmt: skip
+    assert all(step["to_run"] == 0 for step in make_plan(options)["steps"])
+    order = [name.partition(".")[2] for name in PIPELINE]
+    for module in _WRITE:
+        first = next(n for n, (modules, *_) in PIPELINE.items() if module in modules)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "STEP_VERSION", module.STEP_VERSION + 1)
+            steps = {step["step"]: step for step in make_plan(options)["steps"]}
+        again = next(step for step in order if steps[step].get("to_run") != 0)
+        assert f"run.{again}" == first, f"{module.__name__} is in the fingerprints of {again}"
+
+
+def main_update(argument: str) -> int:
+    known = read_golden()
+    with tempfile.TemporaryDirectory() as folder:
+        found = current(run_pipeline(Path(folder)))
+    for name, entry in found.items():
+        told = complaint(name, known.get(name), entry)
+        if told is not None and "raise STEP_VERSION" in told and argument != "--reset":
+            print(told, file=sys.stderr)
+            return 1
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    changed = [name for name, entry in found.items() if known.get(name) != entry]
+    print(f"{GOLDEN}: {', '.join(changed) or 'nothing'} updated")
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["--update"], ["--reset"]):
+        sys.exit(f"usage: {sys.argv[0]} --update | --reset")
+    sys.exit(main_update(sys.argv[1]))
