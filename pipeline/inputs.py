@@ -64,9 +64,8 @@ def find_inputs(inputs: Sequence[str]) -> list[InputFile]:
         )
         for file, source in zip(files, sources, strict=True)
     ]
-    for file in made:
-        if file.size == 0:
-            raise InputError(f"input {file.url}: the file is empty")
+    if not any(file.size for file in made):
+        raise InputError(f"input {made[0].url}: the file is empty, as is every other")
     return sorted(made, key=lambda file: file.source)
 
 
@@ -89,6 +88,9 @@ def _expand(name: str) -> list[_Found]:
                     "first, for example with `warcio recompress`"
                 )
             found = [_Found(fs, path, posixpath.dirname(path), fs.info(path))]
+            # One among many is a failed row of the reader; one that was named is a mistake.
+            if not found[0].info["size"]:
+                raise InputError(f"input {name}: the file is empty")
         else:
             raise InputError(f"input {name}: there is no such file, folder or glob match")
     except OSError as e:

@@ -246,7 +246,10 @@ def write_warcs(
     truths = []
     for file in files:
         data = b"".join(file.parts + file.last)
-        (folder / file.name).write_bytes(data)
+        path = folder / file.name
+        # A file that stands already keeps its modification time, so a second demo resumes.
+        if not path.exists() or path.read_bytes() != data:
+            path.write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
         counts = dict(sorted(file.counts.items()))
         truths.append(WarcTruth(file.name, len(data), sha256, counts, file.corrupt, file.truncated))

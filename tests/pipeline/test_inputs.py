@@ -101,7 +101,7 @@ def test_parts_do_not_depend_on_files_beside_them(crawl: Path) -> None:
     assert {part.key for part in more}.isdisjoint(part.key for part in other)
 
 
-def test_a_changed_file_is_another_part_and_an_empty_one_an_error(crawl: Path) -> None:
+def test_a_changed_file_is_another_part_and_a_named_empty_one_an_error(crawl: Path) -> None:
     before = slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), 1 << 20, "c")
     (crawl / "a.warc.gz").write_bytes(b"x" * 101)
     after = slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), 1 << 20, "c")
@@ -109,7 +109,17 @@ def test_a_changed_file_is_another_part_and_an_empty_one_an_error(crawl: Path) -
     assert before[0].fingerprint != after[0].fingerprint
     (crawl / "a.warc.gz").write_bytes(b"")
     with pytest.raises(InputError, match="the file is empty"):
-        slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), 1 << 20, "c")
+        find_inputs([str(crawl / "a.warc.gz")])
+
+
+def test_an_empty_file_among_others_is_left_to_the_reader(crawl: Path) -> None:
+    (crawl / "a.warc.gz").write_bytes(b"")
+    parts = slice_inputs(find_inputs([str(crawl)]), 1 << 20, "c")
+    assert len(parts) == 5
+    for path in crawl.rglob("*.*"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="the file is empty, as is every other"):
+        find_inputs([str(crawl)])
 
 
 def test_slices_cover_a_large_file(tmp_path: Path) -> None:
