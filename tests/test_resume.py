@@ -15,7 +15,7 @@ import pytest
 
 from beam_runner import main
 from pipeline.demo import generate_demo_crawl
-from pipeline.stages import STAGES
+from pipeline.run_record import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 STREAMS = ("captioned", "interleaved", "text")
