@@ -4,6 +4,7 @@ Thin on purpose: it parses, calls `pipeline`, prints, and turns errors into one 
 code: 2 for what the user can mend in the command or the recipe, 1 for a run that failed.
 """
 
+import errno
 import json
 import logging
 import os
@@ -97,7 +98,7 @@ def run_command(
         quiet=quiet,
     )
     state = execute(options)
-    console = Console()
+    console = _console()
     funnel.show(state, console)
     console.print(
         f"\nNext: weft inspect {output}    (samples, sizes, languages, what each rule rejected)",
@@ -132,7 +133,7 @@ def demo_command(
     except OSError as e:
         raise OutputError(f"{crawl}: cannot be written: {e}") from e
     state = execute(options)
-    console = Console()
+    console = _console()
     funnel.show(state, console)
     console.print(
         f"\nShards of three streams are in {output}/shards. What to do next:\n"
@@ -167,7 +168,7 @@ def plan_command(
     if as_json:
         typer.echo(json.dumps(made, indent=1))
     else:
-        plan.show(made, Console())
+        plan.show(made, _console())
 
 
 @app.command("inspect")
@@ -181,7 +182,7 @@ def inspect_command(
     """Show what is in an output: samples, sizes, languages, sites, what each rule rejected."""
     from pipeline import inspection as inspect
 
-    console = Console()
+    console = _console()
     if sql is not None:
         result = inspect.run_sql(output, sql)
         if as_json:
@@ -220,9 +221,18 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as e:
         return _other_failure(e)
     except KeyboardInterrupt:
-        print("weft: stopped; run the same command again to go on", file=sys.stderr)
-        return 130
+        return _stopped()
     return int(answer or 0)
+
+
+def _stopped() -> int:
+    print("weft: stopped; run the same command again to go on", file=sys.stderr)
+    return 130
+
+
+def _console() -> Console:
+    """A console that cuts no count where there is no terminal to fit."""
+    return Console() if sys.stdout.isatty() else Console(width=140)
 
 
 def _other_failure(error: Exception) -> int:
@@ -231,7 +241,9 @@ def _other_failure(error: Exception) -> int:
     if show is not None:
         return _fail(UserError(show()), 2)
     if type(error).__name__ == "Abort":
-        return 130
+        return _stopped()
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return _fail(error, 1)
     if isinstance(error, BrokenPipeError):
         # Whoever read the output has gone, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

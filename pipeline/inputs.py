@@ -54,10 +54,22 @@ def find_inputs(inputs: Sequence[str]) -> list[InputFile]:
     sources = [posixpath.relpath(file.path, file.root) for file in files]
     if len(set(sources)) < len(sources):
         # Files of one name below different roots: their common folder tells them apart.
-        common = posixpath.commonpath([posixpath.dirname(file.path) for file in files])
+        try:
+            common = posixpath.commonpath([posixpath.dirname(file.path) for file in files])
+        except ValueError:
+            common = "/"
         sources = [posixpath.relpath(file.path, common) for file in files]
     if len(set(sources)) < len(sources):
-        raise InputError("two inputs on different file systems have the same name; read them apart")
+        raise InputError(
+            "two inputs have the same name: one file by two paths, or files on different file "
+            "systems; name each once, or read them apart"
+        )
+    for source in sources:
+        if "::" in source or not source.isprintable():
+            raise InputError(
+                f"input {source!a}: a file's name may hold neither '::', which chains file "
+                "systems, nor characters that cannot be shown; rename it"
+            )
     made = [
         InputFile(
             file.fs.unstrip_protocol(file.path), source, int(file.info["size"]), _stamp(file.info)
@@ -70,6 +82,8 @@ def find_inputs(inputs: Sequence[str]) -> list[InputFile]:
 
 
 def _expand(name: str) -> list[_Found]:
+    if not name:
+        raise InputError("--input: is empty")
     try:
         fs, path = storage.resolve(name)
     except OutputError as e:
@@ -134,10 +148,11 @@ def _list(fs: Any, path: str) -> list[_Found]:
         except (OSError, EOFError) as e:
             raise InputError(f"input list {path}: not a gzip file: {e}") from e
     try:
-        lines = data.decode("utf-8").splitlines()
+        lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as e:
         raise InputError(f"input list {path}: not UTF-8 text: {e}") from e
-    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    lines = [line.strip() for line in lines]
+    names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise InputError(f"input list {path}: names no file")
     folder = posixpath.dirname(path)
@@ -150,6 +165,8 @@ def _list(fs: Any, path: str) -> list[_Found]:
             info = file_fs.info(file_path)
         except (OSError, OutputError) as e:
             raise InputError(f"input list {path}: {name}: cannot be read: {e}") from e
+        if info["type"] != "file":
+            raise InputError(f"input list {path}: {name}: is no file; a list names files only")
         root = posixpath.dirname(file_path) if is_absolute else folder
         found.append(_Found(file_fs, file_path, root, info))
     return found
@@ -171,8 +188,10 @@ def slice_inputs(files: Sequence[InputFile], part_bytes: int, config: str) -> li
     for file in files:
         for start, end in slice_bounds(file.size, part_bytes, file.source):
             slug = re.sub(r"[^A-Za-z0-9]+", "-", posixpath.basename(file.source)).strip("-")[:40]
-            name = f"{slug}-{digest(file.source)[:8]}-{start:012d}"
+            name = f"{slug}-{digest(file.source)}-{start:012d}"
             fingerprint = digest(file.source, file.size, file.stamp, start, end or 0, config)[:16]
             spec = InputSlice(file.url, file.source, start, end)
             parts.append(Part(name, fingerprint, spec, (end or file.size) - start))
+    if len({part.name for part in parts}) < len(parts):
+        raise AssertionError("two parts have one name, and one of them would be lost")
     return parts

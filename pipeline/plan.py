@@ -38,7 +38,8 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
     last: dict[str, Any] = {"stage": publish.STAGE, "step": "write"}
     if known:
         plan = publish.plan_shards(state)
-        done = publish.is_published(state.output, plan)
+        commits, _ = publish.shard_commits(state.output, plan)
+        done = publish.is_published(state.output, plan, commits)
         count = len(plan.parts)
         last |= {
             "parts": count, "up_to_date": count if done else 0, "to_run": 0 if done else count

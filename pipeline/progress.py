@@ -23,8 +23,9 @@ class Progress:
     """Reports stages to a stream; `quiet` reports nothing."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
+        # Whoever closed the stream wants to hear nothing.
+        self._quiet = quiet or sys.stderr is None
+        self._live = not self._quiet and sys.stderr.isatty()
 
     def say(self, line: str) -> None:
         """Print a line of its own."""

@@ -91,7 +91,7 @@ def plan_shards(state: RunState) -> ShardPlan:
     return ShardPlan(files, bits, parts, fingerprint)
 
 
-def is_published(output: str, plan: ShardPlan) -> bool:
+def is_published(output: str, plan: ShardPlan, commits: Commits) -> bool:
     """Whether shards, index, manifest and card of these very samples stand, all of them."""
     marker = storage.join(output, "commits", STAGE, PUBLISHED)
     if storage.read_bytes(marker) != plan.fingerprint.encode():
@@ -99,24 +99,30 @@ def is_published(output: str, plan: ShardPlan) -> bool:
     folder = write_shards.shards_url(output)
     if CARD not in storage.list_names(folder):
         return False
-    wanted = {stream: {INDEX, MANIFEST} for stream in STREAMS}
-    for part in plan.parts:
-        stream, name = write_shards.shard_of_part(part)
-        wanted[stream].add(name)
-    return all(
-        names <= set(storage.list_names(storage.join(folder, stream)))
-        for stream, names in wanted.items()
+    return (
+        set(commits) == plan.parts
+        and not unsound_shards(output, commits)
+        and all(
+            {INDEX, MANIFEST} <= set(storage.list_names(storage.join(folder, stream)))
+            for stream in STREAMS
+        )
     )
 
 
-def deleted_shards(output: str, commits: Commits) -> set[str]:
-    """Names of the commits whose shard somebody has deleted."""
+def unsound_shards(output: str, commits: Commits) -> set[str]:
+    """Names of the commits whose shard must be written again.
+
+    Its tar is gone or has another size than was written, or samples of it failed: a pack may have
+    been out of reach, and a record that is kept would lose them for good.
+    """
     folder = write_shards.shards_url(output)
-    there = {stream: set(storage.list_names(storage.join(folder, stream))) for stream in STREAMS}
+    sizes = {stream: storage.list_sizes(storage.join(folder, stream)) for stream in STREAMS}
     found = set()
     for part, commit in commits.items():
         stream, name = write_shards.shard_of_part(part)
-        if name not in there[stream]:
+        entry = commit.details["entry"]
+        failed = any(counts.failed for counts in commit.counts.values())
+        if failed or (entry["samples"] and sizes[stream].get(name) != entry["bytes"]):
             found.add(commit.name)
     return found
 
@@ -152,7 +158,7 @@ def write_graph(state: RunState, plan: ShardPlan) -> Build:
     fmt = state.recipe.settings.shards
     sources = [Part(path, "", [path]) for path in plan.samples]
     emit = write_shards.EmitSamples(state.output, plan.bits)
-    identify = write_shards.IdentifyShard(state.output, fmt)
+    identify = write_shards.IdentifyShard(fmt)
     write = write_shards.WriteShard(state.output, fmt, records)
     return partial(_graph, state.output, sources, emit, identify, write)
 

@@ -161,6 +161,8 @@ def execute(options: RunOptions) -> RunState:
         _clear_temporary(state.output)
         for stage in STAGES[: last + 1]:
             _stage(state, stage, stage in wanted, runner, progress)
+        # A worker that was killed, and started again since, may have left something too.
+        _clear_temporary(state.output)
     return state
 
 
@@ -228,6 +230,7 @@ def _stage(
     """Run one stage, or only read what it has committed."""
     begin = time.monotonic()
     old = state.record["stages"].get(stage, {})
+    before = old.get("snapshot")
     ran = 0
     commits: list[Commit] = []
     try:
@@ -241,7 +244,9 @@ def _stage(
     except BaseException:
         if wanted:
             state.record["stages"][stage] = {**old, "status": "failed"}
-            write_run(state.output, state.record)
+            # Where the disk is full this fails as well, and the first error is the one to report.
+            with contextlib.suppress(OSError):
+                write_run(state.output, state.record)
         raise
     seconds = time.monotonic() - begin
     if ran or old.get("status") != "done" or "snapshot" not in old:
@@ -255,6 +260,12 @@ def _stage(
         "facts": sum_facts(commits),
         "snapshot": sorted(commit.name for commit in commits),
     }
+    snapshot = state.record["stages"][stage]["snapshot"]
+    if snapshot != before:
+        for later in STAGES[STAGES.index(stage) + 1 :]:
+            if later in state.record["stages"]:
+                # What they made was made of parts that count no more.
+                state.record["stages"][later]["status"] = "stale"
     write_run(state.output, state.record)
     if wanted:
         what = f"{ran} of {len(commits)} parts run" if ran else "up to date"
@@ -308,9 +319,10 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
     ran = 0
     before = {commit.name for commit in found.values()}
     marker = storage.join(state.output, "commits", publish.STAGE, publish.PUBLISHED)
-    if not publish.is_published(state.output, plan) or set(found) != plan.parts:
-        deleted = publish.deleted_shards(state.output, found)
+    if not publish.is_published(state.output, plan, found):
+        unsound = publish.unsound_shards(state.output, found)
         storage.remove(marker)
+        publish.delete_records(state.output, sorted(unsound))
         folder = storage.join(state.output, "commits", publish.STAGE)
 
         def done() -> int:
@@ -328,7 +340,7 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
         publish.publish_streams(state.output, state.recipe, plan, found)
         publish.delete_records(state.output, stale)
         storage.write_bytes(marker, plan.fingerprint.encode())
-        ran = len({commit.name for commit in found.values()} - before | deleted)
+        ran = len({commit.name for commit in found.values()} - before | unsound)
     return list(found.values()), ran
 
 

@@ -9,6 +9,7 @@ and the stage is started again. Committed parts are not done twice.
 
 import argparse
 import contextlib
+import io
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -34,6 +35,8 @@ from transforms.sink import HEARTBEAT_VARIABLE
 
 MAX_STARTS = 3
 """A stage whose workers die is started this often before the run gives up."""
+MAX_SOCKET_FOLDER = 60
+"""Characters of a folder's path beyond which sockets are kept in `/tmp`."""
 WORKER_DIED = 75
 """Exit status of a stage process that lost a worker."""
 LOCAL_RUNNER = "FnApiRunner"
@@ -140,9 +143,20 @@ def start_stage_server() -> None:
     """Start importing Beam in the server that stage processes are forked from."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.stage_server"])
+    if len(tempfile.gettempdir()) > MAX_SOCKET_FOLDER:
+        # multiprocessing keeps its socket there, and a socket's name has at most 107 bytes.
+        config = multiprocessing.process.current_process().__dict__["_config"]
+        config.setdefault("tempdir", _short_folder())
     from multiprocessing import forkserver
 
     forkserver.ensure_running()
+
+
+def _short_folder() -> str:
+    """A temporary folder whose path leaves room for the name of a socket."""
+    parent = tempfile.gettempdir()
+    short = parent if len(parent) <= MAX_SOCKET_FOLDER else "/tmp"
+    return tempfile.mkdtemp(prefix="weft-", dir=short)
 
 
 def _run_here(
@@ -223,11 +237,15 @@ def _run_in_stage_process(stage: str, build: Build, config: RunnerConfig) -> str
     start_stage_server()
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
-    folder = tempfile.mkdtemp(prefix="weft-")
+    folder = _short_folder()
     process = context.Process(
         target=_stage_main, args=(stage, build, config, folder, sender), name=f"weft-{stage}"
     )
-    process.start()
+    try:
+        process.start()
+    except (EOFError, ConnectionError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return "the server of its processes died"
     sender.close()
     try:
         process.join()
@@ -275,11 +293,32 @@ def _stage_main(stage: str, build: Build, config: RunnerConfig, folder: str, sen
     os._exit(0)
 
 
+class _LossyStream(io.TextIOWrapper):
+    """A stream that drops what cannot be written.
+
+    Beam prints the traceback of a failed bundle before it reports it; on a full disk that print
+    would raise, the report would never be sent, and the runner would wait for it for ever.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(io.FileIO(number, "wb", closefd=False), write_through=True)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().flush()
+
+
 def _send_output_to(path: str) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
+    sys.stdout = sys.stderr = _LossyStream(2)
 
 
 def _end_with_driver() -> None:

@@ -26,7 +26,7 @@ from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 
 STAGE = "dedup"
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "dedup"
 ALL = "all"
 """The bucket in which edges become clusters."""
@@ -85,18 +85,21 @@ class SignPages:
         sink.count("pages", kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule())
         kept = pages.filter(pa.array(decisions.keep))
         wanted = set(kept["id"].to_pylist())
-        for ids, texts in iter_page_texts(self.output, files):
+        for ids, texts, contents in iter_page_texts(self.output, files):
             chosen = [row for row, page_id in enumerate(ids) if page_id in wanted]
             if not chosen:
                 continue
             ids, texts = [ids[row] for row in chosen], [texts[row] for row in chosen]
+            # Exact duplicates show the same images too: pages of one template, each with a picture
+            # of its own, are none, nor is the print version of an illustrated page.
+            keys = [text_hash(contents[row]) if contents[row] else "" for row in chosen]
             rows = positions(kept["id"], pa.chunked_array([pa.array(ids, pa.string())]))
             facts = kept.select(["id", "kind", "url", "date"]).take(pa.array(rows))
             signed = signatures(texts, self.config.minhash)
             sink.write(
                 "signatures",
                 facts.append_column("length", pa.array([len(text) for text in texts], pa.int64()))
-                .append_column("text_key", pa.array([text_hash(t) if t else "" for t in texts]))
+                .append_column("text_key", pa.array(keys, pa.string()))
                 .append_column("signature", _to_column(signed))
                 .combine_chunks(),
             )

@@ -103,24 +103,37 @@ def _image_counts(nodes: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def iter_page_texts(
     output: str, files: PageFiles, rows: int = 512
-) -> Iterator[tuple[list[str], list[str]]]:
-    """Ids and full texts of a part's pages, a batch at a time, in the order of `read_pages`."""
+) -> Iterator[tuple[list[str], list[str], list[str]]]:
+    """A part's pages, a batch at a time, in the order of `read_pages`: ids, texts, contents.
+
+    A page's content is its text with the URLs of its images in their places: what two pages share
+    that are the same to a reader. The content of a page without images is its text.
+    """
     for path in files.paths("documents"):
         for batch in iter_batches(output, path, rows):
-            yield batch.column("doc_id").to_pylist(), document_texts(batch.column("nodes"))
+            texts, contents = document_texts(batch.column("nodes"))
+            yield batch.column("doc_id").to_pylist(), texts, contents
     for path in files.paths("texts"):
         for batch in iter_batches(output, path, rows):
-            yield batch.column("text_id").to_pylist(), batch.column("text").to_pylist()
+            texts = batch.column("text").to_pylist()
+            yield batch.column("text_id").to_pylist(), texts, texts
 
 
-def document_texts(nodes: pa.ListArray) -> list[str]:
-    """The text of each document: its text nodes, blank lines between."""
-    texts = pc.struct_field(nodes.flatten(), "text").to_pylist()
+def document_texts(nodes: pa.ListArray) -> tuple[list[str], list[str]]:
+    """The text of each document, and its text with image URLs in their places.
+
+    Nodes are joined by blank lines; an image stands as `![](URL)`, which no text node can be.
+    """
+    flat = nodes.flatten()
+    texts = pc.struct_field(flat, "text").to_pylist()
+    urls = pc.struct_field(flat, "image_url").to_pylist()
+    shown = [f"![]({url})" if url else text for text, url in zip(texts, urls, strict=True)]
     ends = np.cumsum(nodes.value_lengths().to_numpy(zero_copy_only=False))
-    return [
-        "\n\n".join(text for text in texts[start:end] if text)
-        for start, end in zip(np.concatenate(([0], ends[:-1])), ends, strict=True)
-    ]
+    bounds = list(zip(np.concatenate(([0], ends[:-1])), ends, strict=True))
+    return (
+        ["\n\n".join(text for text in texts[start:end] if text) for start, end in bounds],
+        ["\n\n".join(text for text in shown[start:end] if text) for start, end in bounds],
+    )
 
 
 def rows_with(table: pa.Table, column: str, values: Sequence[str] | pa.Array) -> pa.Table:

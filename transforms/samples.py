@@ -65,7 +65,8 @@ class SampleFiles:
 def split_of(component: str | None, site: str, validation: float) -> str:
     """The split of a sample: by its duplicate component, else by its site.
 
-    All pages of a site lie in one split, and so do all duplicates of a page, on whatever site.
+    All duplicates of a page lie in one split, on whatever site, and so do all pages of a site that
+    have no duplicate.
     """
     point = int(digest("split", component or site)[:13], 16) / 16**13
     return "validation" if point < validation else "train"
@@ -250,7 +251,7 @@ class BuildSamples:
     def _texts(self, pages: pa.Table, files: KeptFiles) -> Iterator[Sample]:
         if not len(pages):
             return
-        for ids, texts in iter_page_texts(self.output, files.pages):
+        for ids, texts, _ in iter_page_texts(self.output, files.pages):
             at = positions(pages["id"], pa.chunked_array([pa.array(ids, pa.string())]))
             rows = pages.take(pa.array(at[at >= 0])).to_pylist()
             kept = [text for text, row in zip(texts, at, strict=True) if row >= 0]

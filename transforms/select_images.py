@@ -87,7 +87,7 @@ def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
 
 
 def exact_duplicates(output: str, files: KeptFiles) -> pa.Array:
-    """Ids of the part's pages whose exact text a better-ranked page has."""
+    """Ids of the part's pages whose text and images, in their order, a better-ranked page has."""
     clusters = read_table(output, some(files.clusters), ["kind", "id", "rank"])
     if clusters is None:
         return pa.array([], pa.string())

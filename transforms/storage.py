@@ -130,6 +130,16 @@ def list_names(url: str) -> list[str]:
     return sorted(name for name in names if not name.startswith(TEMPORARY_PREFIX))
 
 
+def list_sizes(url: str) -> dict[str, int]:
+    """Size in bytes of each file in a folder, by name; empty where there is no folder."""
+    fs, path = resolve(url)
+    try:
+        entries = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry["size"] or 0 for entry in entries}
+
+
 def remove(url: str) -> None:
     """Delete a file; it may be gone already."""
     fs, path = resolve(url)

@@ -21,7 +21,7 @@ from schemas.tables import from_dict
 from transforms import image_codec, shards, storage
 from transforms.packs import read_images
 from transforms.shuffle import Block, split_rows
-from transforms.sink import Part, PartSink, is_committed
+from transforms.sink import Part, PartSink
 from transforms.table_files import iter_batches
 
 STAGE = "shard"
@@ -75,7 +75,6 @@ class EmitSamples:
 class IdentifyShard:
     """The part of a shard: its fingerprint is the hash of its rows, format and versions."""
 
-    output: str
     format: ShardFormat
 
     def __call__(self, bucket: str, rows: pa.Table) -> Part:
@@ -91,15 +90,7 @@ class IdentifyShard:
             ]
             hasher.update(repr((*sample.values(), images)).encode("utf-8", "surrogatepass"))
         fingerprint = digest(hasher.hexdigest(), str(self.format), versions())
-        part = Part(part_name(stream, name), fingerprint[:16], (stream, name))
-        if is_committed(STAGE, self.output, part) and not self._is_there(stream, name):
-            # Somebody deleted the tar: the record tells of nothing any more.
-            storage.remove(storage.join(self.output, commit_path(STAGE, part.key)))
-        return part
-
-    def _is_there(self, stream: str, name: str) -> bool:
-        fs, path = storage.resolve(storage.join(shards_url(self.output), stream, name))
-        return bool(fs.exists(path))
+        return Part(part_name(stream, name), fingerprint[:16], (stream, name))
 
 
 class _Images:
