@@ -17,6 +17,7 @@ from schemas.rows import Caption, Image
 from schemas.tables import schema_of
 from transforms.pages import (
     PAGE_SCHEMA,
+    node_places,
     positions,
     rows_with,
     some,
@@ -258,14 +259,12 @@ def flat_nodes(documents: pa.Table) -> pa.Table:
     """The nodes of some documents, a row each: `id`, `node`, lengths, and the node's columns."""
     column = documents["nodes"].combine_chunks()
     flat = column.flatten()
-    lengths = column.value_lengths().to_numpy(zero_copy_only=False)
-    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-    numbers = np.arange(len(flat)) - np.repeat(starts, lengths)
+    parents, numbers = node_places(column)
     texts = pc.struct_field(flat, "text").to_pylist()
     return pa.table(
         {
-            "id": documents["doc_id"].take(pc.list_parent_indices(column)),
-            "node": pa.array(numbers, pa.int64()),
+            "id": documents["doc_id"].take(parents),
+            "node": numbers,
             "kind": pc.struct_field(flat, "kind"),
             "role": pc.struct_field(flat, "role"),
             "text": pc.struct_field(flat, "text"),

@@ -136,6 +136,14 @@ def document_texts(nodes: pa.ListArray) -> tuple[list[str], list[str]]:
     )
 
 
+def node_places(nodes: pa.ListArray) -> tuple[pa.Array, pa.Array]:
+    """Of each node of some documents, the row of its document and its position there, from 0."""
+    lengths = nodes.value_lengths().to_numpy(zero_copy_only=False)
+    starts = np.cumsum(lengths) - lengths
+    numbers = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    return pc.list_parent_indices(nodes), pa.array(numbers, pa.int64())
+
+
 def rows_with(table: pa.Table, column: str, values: Sequence[str] | pa.Array) -> pa.Table:
     """The rows whose column holds one of some values."""
     return table.filter(pc.is_in(table[column], value_set=pa.array(values, pa.string())))

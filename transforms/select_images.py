@@ -17,6 +17,7 @@ from transforms.ledger import builtin_ledger
 from transforms.pages import (
     PAGE_SCHEMA,
     PageFiles,
+    node_places,
     positions,
     read_pages,
     rows_with,
@@ -206,14 +207,11 @@ def image_nodes(batch: pa.RecordBatch) -> pa.Table:
     """The image nodes of a batch of documents, with what the page says of each image."""
     nodes = batch.column("nodes")
     flat = nodes.flatten()
-    parents = pc.list_parent_indices(nodes)
-    lengths = nodes.value_lengths().to_numpy(zero_copy_only=False)
-    starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(lengths) else lengths
-    numbers = np.arange(len(flat)) - np.repeat(starts, lengths)
+    parents, numbers = node_places(nodes)
     table = pa.table(
         {
             "id": batch.column("doc_id").take(parents),
-            "node": pa.array(numbers, pa.int64()),
+            "node": numbers,
             **{name: pc.struct_field(flat, name) for name in NODE_COLUMNS},
         }
     )
