@@ -27,6 +27,14 @@ class Node:
     declared_width: int | None = None
     """Width in CSS pixels as the page declares it, before any byte is fetched."""
     declared_height: int | None = None
+    full_url: str | None = None
+    """The picture file that a link around the image leads to: often the same in its full size."""
+    neighbour: str | None = None
+    """Text beside the image that is a caption by its class or its place, not a figcaption."""
+    paragraph: int | None = None
+    """Position in the document's nodes, from 0, of the paragraph nearest to the image."""
+    svg: bool = False
+    """Whether the URL names an SVG file: a drawing without pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,8 @@ class Caption:
     """`alt`, `figcaption`, `title`, `table`, ..."""
     node: int
     """Position of the image in `Document.nodes`, from 0."""
+    flags: list[str] = field(default_factory=list)
+    """What is suspicious about the text, see `transforms/captions.py`."""
 
 
 @dataclass(frozen=True, slots=True)
