@@ -1,6 +1,7 @@
 """What Beam says, and where it goes: to the log of the run, not to the user's terminal."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,14 @@ def _is_not_about_apitools(record: logging.LogRecord) -> bool:
     return "apitools" not in record.getMessage()
 
 
+class _LogFile(logging.FileHandler):
+    """A file that a full disk ends quietly: the run tells of the disk, once and in one line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 @contextmanager
 def beam_logs_to(path: str | None) -> Iterator[None]:
     """Send Beam's log of a graph that runs in this process to a file."""
@@ -21,7 +30,7 @@ def beam_logs_to(path: str | None) -> Iterator[None]:
         yield
         return
     logger = logging.getLogger("apache_beam")
-    handler = logging.FileHandler(path, delay=True)
+    handler = _LogFile(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     propagates = logger.propagate
     logger.addHandler(handler)

@@ -43,7 +43,7 @@ class InputConfig:
 class CaptionConfig:
     """Which caption of an image becomes the sample's text."""
 
-    prefer: tuple[str, ...] = ("alt", "figcaption", "title")
+    prefer: tuple[str, ...] = ("alt", "figcaption", "neighbour", "title", "paragraph")
     """Origins, best first; within an origin the longer caption wins. MM1 trains on alt text."""
 
 

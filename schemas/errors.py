@@ -105,6 +105,10 @@ class PageTooLargeError(PageError):
     """More nodes or characters than the recipe allows."""
 
 
+class PageDeadlineError(PageError):
+    """A page takes longer than the recipe allows."""
+
+
 class ImageError(DataError):
     """An image."""
 

@@ -59,11 +59,43 @@ class Document:
     source_offset: int
     payload_sha256: str
     nodes: list[Node]
+    canonical_url: str | None = None
+    """The URL that the page gives as its own (`rel=canonical`, else `og:url`), normalised."""
+    date_published: str | None = None
+    """ISO 8601, UTC where the page gives an offset: `2024-03-05T09:00:00Z`, `2024-03-05`, ..."""
+    date_modified: str | None = None
+    authors: list[str] = field(default_factory=list)
+    license: str | None = None
+    """Short code of the Creative Commons licence that the page declares for itself, as
+    `cc-by-sa-4.0`; null where it declares none, or several."""
+    license_urls: list[str] = field(default_factory=list)
+    """Distinct licences that the page declares or links to, declared ones first."""
+    robots: str | None = None
+    """Directives of robots meta elements and `X-Robots-Tag`, as `noindex, gptbot: none`."""
+    noindex: bool = False
+    """Whether every machine is asked not to index the page."""
+    noai: bool = False
+    noimageai: bool = False
+    tdm_reserved: bool | None = None
+    """`tdm-reservation` (TDM Reservation Protocol): 1 is true, 0 false, none null."""
+    tdm_policy: str | None = None
+    """URL of the terms for text and data mining."""
+    unavailable_after: str | None = None
+    """When the page asks to be forgotten, ISO 8601; the earliest date of several."""
+    ai_opt_out: bool = False
+    """Whether training is refused: `noai` and its like for anyone, a refusal to a crawler that
+    collects for models, or a reservation of text and data mining."""
+    og_images: list[str] = field(default_factory=list)
+    """Preview images that the page names for other sites: no content of it."""
+    data_uri_images: int = 0
+    """`img` elements with a `data:` URI and no file beside it."""
+    inline_svgs: int = 0
+    """Drawings written into the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A page without an image: a candidate for the text stream."""
+    """A page without an image: a candidate for the text stream. Columns are those of `Document`."""
 
     text_id: str
     """Same digest as `Document.doc_id`."""
@@ -79,6 +111,23 @@ class Text:
     source_offset: int
     payload_sha256: str
     text: str
+    canonical_url: str | None = None
+    date_published: str | None = None
+    date_modified: str | None = None
+    authors: list[str] = field(default_factory=list)
+    license: str | None = None
+    license_urls: list[str] = field(default_factory=list)
+    robots: str | None = None
+    noindex: bool = False
+    noai: bool = False
+    noimageai: bool = False
+    tdm_reserved: bool | None = None
+    tdm_policy: str | None = None
+    unavailable_after: str | None = None
+    ai_opt_out: bool = False
+    og_images: list[str] = field(default_factory=list)
+    data_uri_images: int = 0
+    inline_svgs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +140,11 @@ class Caption:
     image_url: str
     text: str
     origin: str
-    """`alt`, `figcaption`, `title`, `table`, ..."""
+    """`alt`, `figcaption`, `title`, `neighbour` or `paragraph`."""
     node: int
     """Position of the image in `Document.nodes`, from 0."""
     flags: list[str] = field(default_factory=list)
-    """What is suspicious about the text, see `transforms/captions.py`."""
+    """What is suspicious about the text: some of `FLAGS` in `transforms/caption_flags.py`."""
 
 
 @dataclass(frozen=True, slots=True)

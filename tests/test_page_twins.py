@@ -64,7 +64,7 @@ def gallery(folder: Path, pictures: int = 12) -> Path:
     crawl, site = folder / "gallery.warc", "https://photos.example"
     crawl.write_bytes(
         b"".join(
-            page(f"{site}/{n}", "2024-01-01T00:00:00Z", f"/{n}.jpg", f"picture number {n}")
+            page(f"{site}/{n}", "2024-01-01T00:00:00Z", f"/{n}.jpg", f"boat number {n}")
             + picture(f"{site}/{n}.jpg", n)
             for n in range(pictures)
         )

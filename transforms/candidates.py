@@ -1,8 +1,9 @@
 """Candidates: everything gate `shard` sees of a row, joined once and kept.
 
 Uses of an image travel to its bucket of URLs, where the answers lie (`images`) and the frequencies
-(`image_refs`); what is found travels back to the part the use came from. There documents, captions
-and texts get their image facts, scores and duplicates side by side. Changing a threshold reads
+(`image_refs`); texts of captions travel to the bucket of their site and text, where they are
+counted. What is found travels back to the part the use came from. There documents, captions and
+texts get their image facts, counts, scores and duplicates side by side. Changing a threshold reads
 these tables again and joins nothing.
 """
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from schemas.rows import Caption, Image
 from schemas.tables import schema_of
+from transforms.caption_flags import FLAG_FIELDS, flag_columns
 from transforms.pages import (
     PAGE_SCHEMA,
     node_places,
@@ -33,11 +35,12 @@ from transforms.select_images import (
 )
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
+from transforms.site_captions import COUNT_FIELDS, count_uses, text_keys, text_uses
 from transforms.table_files import iter_batches, read_rows, read_table
 from transforms.text_scores import count_words
 
 STAGE = "shard"
-STEP_VERSION = 1
+STEP_VERSION = 2
 
 _IMAGE_FACTS = [
     field.with_nullable(True)
@@ -58,8 +61,14 @@ _LOOKUP_SCHEMA = pa.schema(
     ]
 )
 _FOUND_SCHEMA = pa.schema(
-    [*(_LOOKUP_SCHEMA.field(n) for n in ("row", "id", "node")), *_IMAGE_FACTS, *_FREQUENCIES]
+    [
+        *(_LOOKUP_SCHEMA.field(n) for n in ("row", "id", "node")),
+        *_IMAGE_FACTS,
+        *_FREQUENCIES,
+        *COUNT_FIELDS,
+    ]
 )
+"""`row` is `node` or `caption`, found by image URL, or `text`, whose `id` is its key."""
 
 _DUPLICATES = [pa.field("component", pa.string()), pa.field("rank_length", pa.int64())]
 
@@ -90,10 +99,12 @@ NODE_SCHEMA = pa.schema(
 CAPTION_SCHEMA = pa.schema(
     [
         *schema_of(Caption),
+        *FLAG_FIELDS,
         pa.field("words", pa.int64()),
         pa.field("characters", pa.int64()),
         *_IMAGE_FACTS,
         *_FREQUENCIES,
+        *COUNT_FIELDS,
         *(field for field in PAGE_COLUMNS if field.name not in ("words", "characters")),
         *_DUPLICATES,
     ]
@@ -112,30 +123,38 @@ class CandidateFiles:
 
 @dataclass(eq=False)
 class EmitUses:
-    """Map side: every selected image node and caption, to the bucket of its image URL."""
+    """Map side: every selected image node and caption to the bucket of its URL, and of its text."""
 
     output: str
     config: RefsConfig
 
     def __call__(self, part: Part) -> Iterator[Block]:
-        """Yield uses by URL, and an empty block for the part itself."""
+        """Yield uses by URL and by text, and an empty block for the part itself."""
         files: CandidateFiles = part.spec
         name = files.kept.pages.part
         tables = []
         images = read_table(self.output, some(files.wanted_images), ["id", "node", "image_url"])
         if images is not None:
             tables.append(_uses("node", name, images["id"], images["node"], images["image_url"]))
-        captions = read_table(
-            self.output, some(files.wanted_captions), ["caption_id", "node", "image_url"]
-        )
+        captions = read_table(self.output, some(files.wanted_captions))
         if captions is not None:
             ids, nodes = captions["caption_id"], captions["node"]
             tables.append(_uses("caption", name, ids, nodes, captions["image_url"]))
+            uses = text_uses(name, captions, self._sites(files, captions["doc_id"]))
+            keys = uses["key"].to_pylist()
+            yield from split_rows(uses, [self._bucket("text", key) for key in keys])
         for uses in tables:
             urls = uses["image_url"].to_pylist()
-            names = [f"url {url_bucket(url, self.config.buckets)}" for url in urls]
-            yield from split_rows(uses, names)
+            yield from split_rows(uses, [self._bucket("url", url) for url in urls])
         yield f"part {name}", _LOOKUP_SCHEMA.empty_table()
+
+    def _bucket(self, kind: str, key: str) -> str:
+        return f"{kind} {url_bucket(key, self.config.buckets)}"
+
+    def _sites(self, files: CandidateFiles, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+        paths = some(files.kept.pages.documents)
+        documents = read_rows(self.output, paths, "documents", ["doc_id", "site"])
+        return documents["site"].take(pa.array(positions(documents["doc_id"], ids)))
 
 
 def _uses(
@@ -151,7 +170,7 @@ def _uses(
 
 @dataclass(eq=False)
 class LookUpImages:
-    """First reduce: what is known of each image URL, back to the parts that use it."""
+    """First reduce: what is known of each image URL and text, back to the parts that use it."""
 
     output: str
     images: Mapping[str, str]
@@ -160,10 +179,16 @@ class LookUpImages:
     """Bucket -> file of `image_refs`."""
 
     def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
-        """Join by URL."""
+        """Join by URL; count by text."""
         kind, _, name = bucket.partition(" ")
         if kind == "part":
             yield name, _FOUND_SCHEMA.empty_table()
+            return
+        if kind == "text":
+            counts = count_uses(rows)
+            yield from split_rows(
+                _found("text", counts.rename_columns({"key": "id"})), counts["part"]
+            )
             return
         images = read_rows(self.output, some(self.images.get(name)), "images")
         refs = read_rows(self.output, some(self.image_refs.get(name)), "image_refs")
@@ -177,7 +202,18 @@ class LookUpImages:
         at = positions(refs["image_url"], rows["image_url"])
         for field, source in zip(_FREQUENCIES, ("documents", "sites"), strict=True):
             found = found.append_column(field.name, take_or_null(refs[source], at))
-        yield from split_rows(found.cast(_FOUND_SCHEMA), rows["part"])
+        yield from split_rows(_found(None, found), rows["part"])
+
+
+def _found(row: str | None, rows: pa.Table) -> pa.Table:
+    """Rows with every column of `_FOUND_SCHEMA`, null where they have none."""
+    columns = [
+        rows[field.name] if field.name in rows.column_names else pa.nulls(len(rows), field.type)
+        for field in _FOUND_SCHEMA
+    ]
+    if row is not None:
+        columns[0] = pa.array([row] * len(rows), pa.string())
+    return pa.table(columns, names=_FOUND_SCHEMA.names).cast(_FOUND_SCHEMA)
 
 
 @dataclass(eq=False)
@@ -199,7 +235,7 @@ class BuildCandidates:
         documents = documents.filter(pc.invert(again))
         sink.write("candidates_documents", documents)
         self._nodes(documents["id"].combine_chunks(), files, rows_with(rows, "row", ["node"]), sink)
-        self._captions(documents, files, rows_with(rows, "row", ["caption"]), sink)
+        self._captions(documents, files, rows_with(rows, "row", ["caption", "text"]), sink)
 
     def _with_duplicates(self, pages: pa.Table, files: KeptFiles) -> pa.Table:
         clusters = read_table(self.output, some(files.clusters), ["id", "component", "length"])
@@ -240,7 +276,13 @@ class BuildCandidates:
         at = positions(found["id"], captions["caption_id"])
         for field in (*_IMAGE_FACTS, *_FREQUENCIES):
             captions = captions.append_column(field.name, take_or_null(found[field.name], at))
+        for name, column in flag_columns(captions["flags"]).items():
+            captions = captions.append_column(name, column)
         at = positions(documents["id"], captions["doc_id"])
+        keys = text_keys(take_or_null(documents["site"], at), captions["text"])
+        counted = positions(found["id"], pa.chunked_array([keys]))
+        for field in COUNT_FIELDS:
+            captions = captions.append_column(field.name, take_or_null(found[field.name], counted))
         for field in CAPTION_SCHEMA:
             if field.name not in captions.column_names:
                 source = "title" if field.name == "page_title" else field.name

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from schemas.rows import Caption
 from schemas.tables import schema_of
+from transforms.caption_flags import FLAG_FIELDS, flag_columns
 from transforms.gates import RowGate, evaluate, ledger_rows
 from transforms.ledger import builtin_ledger
 from transforms.pages import (
@@ -56,11 +57,12 @@ FETCH_IMAGE_SCHEMA = pa.schema(
 FETCH_CAPTION_SCHEMA = pa.schema(
     [
         *(field for field in schema_of(Caption) if field.name != "doc_id"),
+        *FLAG_FIELDS,
         pa.field("id", pa.string()),
         *PAGE_COLUMNS,
     ]
 )
-"""What gate `fetch` sees of a caption; `id` is its document's."""
+"""What gate `fetch` sees of a caption: `id` is its document's, `flag_*` are its flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class SelectImages:
         seen = kept.rename_columns(
             ["id" if name == "doc_id" else name for name in kept.column_names]
         )
+        for name, column in flag_columns(kept["flags"]).items():
+            seen = seen.append_column(name, column)
         for field in PAGE_COLUMNS:
             seen = seen.append_column(field.name, take_or_null(pages[field.name], rows))
         decisions = evaluate(self.caption_gate, seen.select(FETCH_CAPTION_SCHEMA.names))

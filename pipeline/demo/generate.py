@@ -75,13 +75,17 @@ def _page_truth(page: Page, warc: str) -> PageTruth:
     )
 
 
-def _expected(page: Page, figure: Figure, text: str, first: bool) -> str:
-    """Whether a caption must, may or must not reach the stream `captioned`."""
+def _expected(page: Page, figure: Figure, text: str, sure: bool) -> str:
+    """Whether a caption must, may or must not reach the stream `captioned`.
+
+    Not `sure` is a caption of a picture that the page shows twice, or one that only its place in a
+    table tells.
+    """
     if figure.picture.outcome != OK:
         return "forbidden"
     if page.language not in UNSPACED and len(text.split()) < MIN_CAPTION_WORDS:
         return "forbidden"
-    return "optional" if page.reasons or figure.caption_open or not first else "required"
+    return "optional" if page.reasons or figure.caption_open or not sure else "required"
 
 
 def _captions(page: Page) -> list[CaptionTruth]:
@@ -90,9 +94,10 @@ def _captions(page: Page) -> list[CaptionTruth]:
     found = []
     seen: set[str] = set()
     for figure in page.figures:
-        texts = (("alt", figure.alt), ("figcaption", figure.figcaption), ("title", figure.title))
+        beside = "neighbour" if figure.style == "table" else "figcaption"
+        texts = (("alt", figure.alt), (beside, figure.figcaption), ("title", figure.title))
         for origin, text in texts:
-            if not text or (origin == "figcaption" and figure.style == "table"):
+            if not text:
                 continue
             first = figure.picture.url not in seen
             found.append(
@@ -106,7 +111,7 @@ def _captions(page: Page) -> list[CaptionTruth]:
                     page.language,
                     figure.right,
                     figure.wrong_in,
-                    _expected(page, figure, text, first),
+                    _expected(page, figure, text, first and origin != "neighbour"),
                 )
             )
         seen.add(figure.picture.url)

@@ -90,7 +90,7 @@ class CaptionTruth:
     text: str
     """As a browser reads it: entities resolved, NUL as U+FFFD (which a reader may drop)."""
     origin: str
-    """`alt`, `figcaption` or `title`."""
+    """`alt`, `figcaption`, `title`, or `neighbour` for a text in the cell below the picture."""
     language: str
     right: bool | None
     """Whether it describes the picture; None for texts that describe nothing."""

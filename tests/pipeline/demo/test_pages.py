@@ -140,6 +140,8 @@ def test_captions_are_on_their_pages(
         soup = soups[c.page_url, c.page_date]
         if c.origin == "figcaption":
             texts = {f.get_text() for f in soup.find_all("figcaption")}
+        elif c.origin == "neighbour":
+            texts = {cell.get_text() for cell in soup.find_all("td")}
         else:
             texts = {str(img.get(c.origin)) for img in soup.find_all("img")}
         assert c.text in texts, (c.page_url, c.text)
