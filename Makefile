@@ -17,7 +17,7 @@ ENERGON := .venv-energon/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format lock energon bench-pipeline clean
+.PHONY: help setup demo test fuzz lint format lock energon bench-pipeline bench-extract clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,11 @@ demo: $(INSTALLED) ## generate the demo crawl and curate it into out/demo
 test: $(INSTALLED) ## run the tests (ARGS="-k packs" picks some)
 	@echo "==> tests"
 	@$(PY) -m pytest $(ARGS)
+
+FUZZ_SECONDS ?= 60
+fuzz: $(INSTALLED) ## extract damaged pages for a minute (FUZZ_SECONDS=600 for longer)
+	@echo "==> fuzzing, $(FUZZ_SECONDS) s"
+	@WEFT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PY) -m pytest -q tests/test_fuzz_html.py $(ARGS)
 
 lint: $(INSTALLED) ## check style, formatting and types
 	@echo "==> ruff check"
@@ -68,6 +73,9 @@ energon: $(ENERGON) ## make .venv-energon, where the test that reads shards with
 
 bench-pipeline: $(INSTALLED) ## measure extract's speed, overhead and memory
 	@$(PY) -m benchmarks.pipeline $(ARGS)
+
+bench-extract: $(INSTALLED) ## measure what extraction keeps of a page, beside other extractors
+	@$(PY) -m benchmarks.extraction $(ARGS)
 
 clean: ## remove environments, caches, builds and out/demo
 	rm -rf $(VENV) .venv-energon out/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,13 +8,14 @@ later. Memory is bounded by one record and the part's image rows.
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from schemas import ids
 from schemas.errors import DataError, ImageError, WarcParseError
 from schemas.rows import Caption, Document, ImageRecord, LedgerRow, Node, Text
-from transforms import captions, storage
+from transforms import storage
+from transforms.captions import CandidateConfig, find_captions
 from transforms.charset import decode_html
 from transforms.image_facts import (
     ImageFactsConfig,
@@ -24,6 +25,7 @@ from transforms.image_facts import (
 )
 from transforms.interleave import ExtractConfig, extract_page
 from transforms.packs import PackWriter
+from transforms.page_facts import page_facts
 from transforms.parts import MapParts
 from transforms.sink import Part, PartSink
 from transforms.text_scores import score_text
@@ -31,7 +33,7 @@ from transforms.urls import normalize_url, site_of
 from transforms.warc import BadRecord, Record, SkippedRecord, WarcConfig, read_records
 
 STAGE = "extract"
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "record"
 """Name of the gate in the ledger for the built-in rules of this stage."""
 
@@ -61,6 +63,7 @@ class ExtractSettings:
 
     warc: WarcConfig = field(default_factory=WarcConfig)
     page: ExtractConfig = field(default_factory=ExtractConfig)
+    captions: CandidateConfig = field(default_factory=CandidateConfig)
     image: ImageFactsConfig = field(default_factory=ImageFactsConfig)
     pack_bytes: int = 512 * 1024 * 1024
     """Size above which a part starts another pack."""
@@ -115,12 +118,12 @@ def page_rows(record: Record, source: str, settings: ExtractSettings) -> PageRow
     sha256 = hashlib.sha256(record.payload).hexdigest()
     doc_id = ids.document_id(record.url, record.date, sha256)
     text = text_of(page.nodes)
+    declared = page_facts(html, page.dom, page.base_url, record.http_headers, record.date)
     facts: dict[str, Any] = {
+        **{column.name: getattr(declared, column.name) for column in fields(declared)},
         "url": url,
         "site": site_of(url),
-        "title": page.title,
         "language": "und",
-        "language_declared": page.language_declared,
         "date": record.date,
         "charset": charset,
         "truncated": record.truncated,
@@ -130,7 +133,8 @@ def page_rows(record: Record, source: str, settings: ExtractSettings) -> PageRow
     }
     if any(node.kind == "image" for node in page.nodes):
         document = Document(doc_id=doc_id, nodes=page.nodes, **facts)
-        return PageRows(document, captions.find_captions(page.nodes, doc_id, url), text)
+        found = find_captions(page.nodes, doc_id, url, declared.title, settings.captions)
+        return PageRows(document, found, text)
     return PageRows(Text(text_id=doc_id, text=text, **facts), [], text)
 
 

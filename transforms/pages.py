@@ -17,7 +17,11 @@ from schemas.rows import Document, TextScore
 from schemas.tables import schema_of
 from transforms.table_files import iter_batches, read_rows, read_table
 
-_FACTS = ("url", "site", "title", "language_declared", "date", "charset", "truncated")
+_FACTS = (
+    "url", "site", "title", "language_declared", "date", "charset", "truncated", "canonical_url",
+    "date_published", "date_modified", "license", "robots", "noindex", "noai", "noimageai",
+    "tdm_reserved", "unavailable_after", "ai_opt_out", "data_uri_images", "inline_svgs",
+)  # fmt: skip
 _SCORES = [column.name for column in schema_of(TextScore) if column.name != "id"]
 
 PAGE_SCHEMA = pa.schema(

@@ -42,7 +42,7 @@ __all__ = [
     "slice_bounds",
 ]
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 """Raised whenever the records that a file gives change."""
 
 MAX_WARC_HEAD_BYTES = 32 << 10

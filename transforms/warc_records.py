@@ -59,6 +59,8 @@ class Record:
     """WARC-Truncated as written."""
     refers_to_url: str | None
     """WARC-Refers-To-Target-URI of a revisit."""
+    http_headers: tuple[tuple[str, str], ...] = ()
+    """Names, in lower case, and values of the HTTP header lines, as received and in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +127,26 @@ def _payload_digest(declared: str, body: bytes | None) -> str:
     return "sha1:" + base64.b32encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode()
 
 
-def _parse_http(block: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers (repeated ones joined by commas) and body of an HTTP message."""
+def _parse_http(block: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, header lines and body of an HTTP message."""
     status_line = _STATUS_LINE.match(block)
     if status_line is None:
         raise HttpParseError(f"no HTTP status line but {block[:40]!r}")
     record = WarcRecord.from_bytes(_HTTP_RECORD % (len(block), block))
     try:
         record.parse_http(max_header_len=MAX_HTTP_HEAD_BYTES, quirks_mode=True)
-        headers: dict[str, str] = {}
-        for name, value in record.http_headers.to_tuples():
-            name = name.lower()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return int(status_line[1]), headers, record.reader.read()
+        lines = [(name.lower(), value) for name, value in record.http_headers.to_tuples()]
+        return int(status_line[1]), lines, record.reader.read()
     except OSError as error:
         raise HttpParseError(f"unreadable HTTP head: {error}") from error
+
+
+def _joined(lines: list[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; values of repeated ones joined by commas."""
+    headers: dict[str, str] = {}
+    for name, value in lines:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _media_type(declared: str | None) -> str:
@@ -154,10 +161,12 @@ def to_record(
     status: int | None = None
     declared_type: str | None = headers.get("content-type")
     http: dict[str, str] = {}
+    lines: list[tuple[str, str]] = []
     body = block
     is_http = _media_type(declared_type) == "application/http" or block[:5] == b"HTTP/"
     if kind != "resource" and is_http and (block or kind == "response"):
-        status, http, body = _parse_http(block)
+        status, lines, body = _parse_http(block)
+        http = _joined(lines)
         declared_type = http.get("content-type")
     elif kind == "revisit":
         declared_type = None
@@ -185,4 +194,5 @@ def to_record(
         payload_digest=_payload_digest(digest, None if kind == "revisit" else body),
         truncated=truncated,
         refers_to_url=clean_url(refers_to) if refers_to else None,
+        http_headers=tuple(lines),
     )

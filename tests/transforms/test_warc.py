@@ -174,6 +174,10 @@ def test_response_fields_are_those_of_head_and_http() -> None:
         payload_digest=f"sha1:{body_digest}",
         truncated="length",
         refers_to_url=None,
+        http_headers=(
+            ("content-type", "Text/HTML; charset=X"),
+            ("content-type", "ignored/second"),
+        ),
     )
 
 
