@@ -1,23 +1,33 @@
-"""Content of a page, element by element, as blocks: the markup of texts, the place of images.
+"""Content of a page, tag by tag, as blocks: the markup of texts, the place of images.
 
-One loop over a range of the flat DOM with a stack of the few elements that do something when they
+One loop over the tags that matter, with a stack of the few elements that do something when they
 close. What each element becomes is said in `interleave.py`.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from time import monotonic
 
-from schemas.rows import Node
+import numpy as np
+import numpy.typing as npt
+
+from schemas.errors import PageDeadlineError
 from transforms.block_writer import BREAK, Block, BlockWriter, OpenList
-from transforms.dom import Dom
-from transforms.image_sources import choose_source, declared_length
-from transforms.markup import clean_code, clean_text, fenced_code, table_lines, word_set
+from transforms.content_features import BREAKING, BREAKING_NAMES
+from transforms.dom import CODES, NAMES, Dom, code_table
+from transforms.image_nodes import read_image
+from transforms.image_sources import picture_file
+from transforms.main_content import Content
+from transforms.markup import clean_code, clean_text, fenced_code, table_lines
+from transforms.name_groups import says_aside, says_caption
 from transforms.tables import data_rows
 
 _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20})(?:\s|$)")
 _NUMBER = re.compile(r"-?\d{1,9}$")
-_IMAGE_TAGS = frozenset(["img", "amp-img", "picture"])
+_IMAGES = frozenset(CODES[name] for name in ("img", "amp-img", "picture"))
+_CLOCK_EVERY = 256
+"""Tags between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -34,67 +44,95 @@ class Walker(BlockWriter):
     """Turns a range of the DOM into blocks. One walker serves one page."""
 
     dom: Dom
-    dropped: Sequence[int]
+    content: Content
     base: str
     """What relative references are relative to."""
     max_alt: int
     """Characters kept of alt, title and figcaption."""
+    deadline: float = float("inf")
+    """`time.monotonic()` after which the page has failed."""
     _stack: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
-    """End and closing action of each open element that has one."""
+    """End tag and closing action of each open element that has one."""
     _figures: list[_Figure] = field(default_factory=list)
+    _links: list[str | None] = field(default_factory=list)
+    """What each open link around images leads to."""
 
-    def walk(self, start: int, end: int) -> list[Block]:
-        """Reads the nodes of a range and returns its blocks."""
-        tags, ends, texts, dropped = self.dom.tags, self.dom.ends, self.dom.texts, self.dropped
-        buffer, stack = self.buffer, self._stack
-        node = start
-        while node < end:
-            while stack and stack[-1][0] <= node:
+    def walk(self) -> list[Block]:
+        """Reads the content of the page and returns its blocks."""
+        dom, buffer, stack = self.dom, self.buffer, self._stack
+        kept, opens_line = self.content.kept, self.content.opens_line
+        tags, has_text = dom.tags, kept & (dom.text_stops > dom.stops)
+        opening = _OPENING[np.maximum(tags, 0)] & self._holds_content()
+        active = opening | has_text
+        active[dom.closes[opening]] = True
+        numbers = np.flatnonzero(active)
+        skip_to = -1
+        for step, (tag, code, new_line, opens, text) in enumerate(
+            zip(
+                numbers.tolist(),
+                tags[numbers].tolist(),
+                opens_line[numbers].tolist(),
+                opening[numbers].tolist(),
+                has_text[numbers].tolist(),
+                strict=True,
+            )
+        ):
+            if tag < skip_to:
+                continue
+            if step % _CLOCK_EVERY == 0 and monotonic() > self.deadline:
+                raise PageDeadlineError("its blocks took too long")
+            while stack and stack[-1][0] <= tag:
                 stack.pop()[1]()
-            tag = tags[node]
-            if dropped[node]:
-                if tag in _BREAKING:
-                    self.end_line()
-                node = ends[node]
-            elif not tag:
-                text = texts[node]
-                if buffer or not text.isspace():
-                    buffer.append(text)
-                node += 1
-            else:
-                opener = _OPENERS.get(tag)
-                node = node + 1 if opener is None else opener(self, node)
+            if new_line:
+                self.end_line()
+            if opens and tag != skip_to:
+                skip_to = _OPENERS[NAMES[code]](self, tag)
+                if skip_to > tag:
+                    continue
+            if text:
+                characters = dom.text_behind(tag)
+                if buffer or not characters.isspace():
+                    buffer.append(characters)
         while stack:
             stack.pop()[1]()
         self.end_line()
         self.end_group()
         return self.blocks
 
+    def _holds_content(self) -> npt.NDArray[np.bool_]:
+        """Of each tag, whether its element holds content."""
+        content = np.zeros(len(self.dom) + 1, np.int64)
+        np.cumsum(self.content.kept | self.content.images, out=content[1:])
+        closes = self.dom.closes
+        numbers = np.arange(len(self.dom))
+        ends = np.where(closes > numbers, closes, numbers + 1)
+        return content[ends] > content[:-1]
+
     # Elements. Each takes the position of one and returns the position to go on from.
 
     def _push(self, node: int, close: Callable[[], None]) -> int:
-        self._stack.append((self.dom.ends[node], close))
-        return node + 1
+        self._stack.append((int(self.dom.closes[node]), close))
+        return node
 
     def _block(self, node: int) -> int:
         self.end_line()
         return self._push(node, self.end_line)
 
     def _skip(self, node: int) -> int:
-        return self.dom.ends[node]
+        return int(self.dom.closes[node])
 
     def _line_break(self, node: int) -> int:
         if self.buffer:
             self.buffer.append(BREAK)
-        return node + 1
+        return node
 
     def _rule(self, node: int) -> int:
         self.end_line()
-        return node + 1
+        return node
 
     def _open_heading(self, node: int) -> int:
         self.end_line()
-        before, self.heading = self.heading, int(self.dom.tags[node][1])
+        before, self.heading = self.heading, int(self.dom.name(node)[1])
 
         def close() -> None:
             self.end_line()
@@ -122,7 +160,7 @@ class Walker(BlockWriter):
 
     def _open_list(self, node: int) -> int:
         self.end_line()
-        tag = self.dom.tags[node]
+        tag = self.dom.name(node)
         number = None
         if tag == "ol":
             start = self.dom.attribute(node, "start").strip()
@@ -141,7 +179,7 @@ class Walker(BlockWriter):
         self.end_line()
         if not self.lists:
             return self._push(node, self.end_line)
-        tag, innermost = self.dom.tags[node], self.lists[-1]
+        tag, innermost = self.dom.name(node), self.lists[-1]
         marker = {"dt": "", "dd": ": "}.get(tag, "- ")
         if tag == "li" and innermost.number is not None:
             value = self.dom.attribute(node, "value").strip()
@@ -168,17 +206,13 @@ class Walker(BlockWriter):
         for block in self.blocks[figure.first :]:
             node = block.node
             if node.kind == "image" and node.figcaption is None:
-                # A new node, because nodes are never changed.
-                block.node = Node(
-                    "image", node.role, None, node.image_url, node.alt, node.title,
-                    figure.caption[: self.max_alt], node.declared_width, node.declared_height,
-                )  # fmt: skip
+                block.node = replace(node, figcaption=figure.caption[: self.max_alt])
 
     def _open_caption(self, node: int) -> int:
         self.end_line()
         self.end_group()
         self.captions.append([])
-        of_figure = self.dom.tags[node] == "figcaption"
+        of_figure = self.dom.name(node) == "figcaption"
 
         def close() -> None:
             self.end_line()
@@ -200,13 +234,29 @@ class Walker(BlockWriter):
 
         return self._push(node, close)
 
+    def _open_link(self, node: int) -> int:
+        """A link matters to the images in it: it may lead to their full size."""
+        closes = int(self.dom.closes[node])
+        if not self.content.images[node:closes].any():
+            return node
+        self._links.append(picture_file(self.dom.attribute(node, "href"), self.base))
+
+        def close() -> None:
+            self._links.pop()
+
+        return self._push(node, close)
+
+    def _texts(self, node: int) -> list[str]:
+        """The kept texts of an element."""
+        kept, end = self.content.kept, int(self.dom.closes[node])
+        return [self.dom.text_behind(tag) for tag in range(node, end) if kept[tag]]
+
     def _code(self, node: int) -> int:
         """Code in a line stands between backticks, unless it holds more than text."""
-        tags, end = self.dom.tags, self.dom.ends[node]
-        inner = tags[node + 1 : end]
-        if any(tag in _BREAKING or tag in _IMAGE_TAGS or tag == "br" for tag in inner):
-            return node + 1
-        text = "".join(self.dom.texts[node + 1 : end])
+        end = int(self.dom.closes[node])
+        if _NOT_IN_LINE[np.abs(self.dom.tags[node + 1 : end])].any():
+            return node
+        text = "".join(self._texts(node))
         if text.strip() and "`" not in text:
             lead = " " if text[0].isspace() else ""
             text = f"{lead}`{text.strip()}`" + (" " if text[-1].isspace() else "")
@@ -216,11 +266,11 @@ class Walker(BlockWriter):
     def _preformatted(self, node: int) -> int:
         self.end_line()
         self.end_group()
-        tags, end = self.dom.tags, self.dom.ends[node]
+        dom, end = self.dom, int(self.dom.closes[node])
         language = ""
         for owner in (node, node + 1):
             if owner < end and not language:
-                match = _LANGUAGE_CLASS.search(self.dom.attribute(owner, "class"))
+                match = _LANGUAGE_CLASS.search(dom.attribute(owner, "class"))
                 language = match.group(1) if match else ""
         parts: list[str] = []
 
@@ -230,28 +280,27 @@ class Walker(BlockWriter):
             if text:
                 self.put("code", fenced_code(text, language))
 
-        position = node + 1
+        position = node
         while position < end:
-            tag = tags[position]
-            if self.dropped[position]:
-                position = self.dom.ends[position]
-                continue
-            if not tag:
-                parts.append(self.dom.texts[position])
-            elif tag == "br" or (tag in ("div", "p", "li", "tr") and parts):
-                if tag == "br" or not parts[-1].endswith("\n"):
-                    parts.append("\n")
-            elif tag in _IMAGE_TAGS:
+            code = int(dom.tags[position])
+            if code in _IMAGES:
                 put()
-                position = self._image(position)
-                continue
+                self._image(position)
+                position = max(int(dom.closes[position]), position)
+            elif position > node:
+                name = NAMES[abs(code)]
+                ends_line = code > 0 and name in ("div", "p", "li", "tr") and parts
+                if name == "br" or (ends_line and not parts[-1].endswith("\n")):
+                    parts.append("\n")
+            if self.content.kept[position]:
+                parts.append(dom.text_behind(position))
             position += 1
         put()
         return end
 
     def _table(self, node: int) -> int:
         self.end_line()
-        rows = data_rows(self.dom, self.dropped, node)
+        rows = data_rows(self.dom, self.content, node)
         if rows is None:
             return self._push(node, self.end_line)
         self.end_group()
@@ -272,93 +321,70 @@ class Walker(BlockWriter):
                 for image in row.images:
                     self._image(image)
         put()
-        return self.dom.ends[node]
+        return int(self.dom.closes[node])
 
     def _button(self, node: int) -> int:
         """The label of a button is no text of the page; a picture that it enlarges is content."""
-        end = self.dom.ends[node]
+        end = int(self.dom.closes[node])
         position = node + 1
         while position < end:
-            if self.dom.tags[position] in _IMAGE_TAGS and not self.dropped[position]:
-                position = self._image(position)
-            else:
-                position += 1
+            if int(self.dom.tags[position]) in _IMAGES and self.content.images[position:end].any():
+                self._image(position)
+                position = int(self.dom.closes[position])
+            position += 1
         return end
 
     def _math(self, node: int) -> int:
         formula = self.dom.attribute(node, "alttext")
         if not formula:
-            return node + 1
+            return node
         self.buffer.append(formula)
-        return self.dom.ends[node]
+        return int(self.dom.closes[node])
 
     def _image(self, node: int) -> int:
         """An `img`, an `amp-img`, or a `picture` with all that is in it."""
-        dom, end = self.dom, self.dom.ends[node]
-        attributes, sources, position = dom.attributes[node], [], node
-        if dom.tags[node] == "picture":
-            attributes = {}
-            for inner in range(node + 1, end):
-                if dom.tags[inner] == "source":
-                    sources.append(dom.attributes[inner])
-                elif dom.tags[inner] in ("img", "amp-img") and not attributes:
-                    attributes, position = dom.attributes[inner], inner
-        elif dom.tags[node] == "amp-img":
-            end = node + 1  # its noscript twin follows inside
-        self._put_image(attributes, sources, position)
-        return end
+        end = int(self.dom.closes[node])
+        if not self.content.images[node : end + 1].any():
+            return node
+        link = self._links[-1] if self._links else None
+        found = read_image(self.dom, node, self.base, link, self.max_alt)
+        if found is not None:
+            self.end_line()
+            self.end_group()
+            self.keep(Block(found.node, found.position, self.noscript, found.lazy))
+        # The noscript twin of an amp-img follows inside.
+        return end if self.dom.name(node) == "picture" else node
 
-    def _put_image(
-        self,
-        attributes: Mapping[str, str | None],
-        sources: list[Mapping[str, str | None]],
-        position: int,
-    ) -> None:
-        width = declared_length(attributes.get("width"))
-        height = declared_length(attributes.get("height"))
-        if (width is not None and width <= 1) or (height is not None and height <= 1):
-            return
-        source = choose_source(attributes, sources, self.base)
-        if source is None:
-            return
-        self.end_line()
-        self.end_group()
-        node = Node(
-            "image",
-            "image",
-            image_url=source.url,
-            alt=self._short(attributes.get("alt")),
-            title=self._short(attributes.get("title")),
-            declared_width=width,
-            declared_height=height,
-        )
-        self.keep(Block(node, position, self.noscript, source.lazy))
-
-    def _short(self, text: str | None) -> str | None:
-        return (clean_text(text)[: self.max_alt].rstrip() or None) if text else None
+    def _open_named(self, node: int) -> int:
+        """A caption where its class says so; else a block, or nothing in a line."""
+        names = self.dom.attribute(node, "class")
+        if names and says_aside(names) and not BREAKING[self.dom.tags[node]]:
+            return int(self.dom.closes[node])
+        if (
+            names
+            and not self.captions
+            and says_caption(names)
+            # Some call the box around picture and caption so.
+            and not self.content.images[node : int(self.dom.closes[node])].any()
+        ):
+            return self._open_caption(node)
+        return self._block(node) if BREAKING[self.dom.tags[node]] else node
 
 
-_BREAKING = word_set(
-    "address article aside blockquote body center dd details dir div dl dt fieldset figcaption"
-    " figure"
-    " footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav"
-    " noscript ol"
-    " optgroup p pre search section summary table tbody td tfoot th thead tr ul"
-)
-"""Elements that part lines."""
+_NOT_IN_LINE = code_table(BREAKING_NAMES + " br img amp-img picture")
 
 _OPENERS: Mapping[str, Callable[[Walker, int], int]] = (
-    dict.fromkeys(_BREAKING, Walker._block)
+    dict.fromkeys(BREAKING_NAMES.split(), Walker._block)
+    | dict.fromkeys(("p", "div", "span", "small", "cite", "sup"), Walker._open_named)
     | dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), Walker._open_heading)
     | dict.fromkeys(("ul", "ol", "dl", "menu", "dir"), Walker._open_list)
     | dict.fromkeys(("li", "dt", "dd"), Walker._open_item)
     | dict.fromkeys(("pre", "listing", "plaintext", "xmp"), Walker._preformatted)
     | dict.fromkeys(("figcaption", "caption"), Walker._open_caption)
-    | dict.fromkeys(_IMAGE_TAGS, Walker._image)
-    | dict.fromkeys(
-        ("head", "title", "meta", "link", "base", "input", "rp", "option"), Walker._skip
-    )
+    | dict.fromkeys(("img", "amp-img", "picture"), Walker._image)
+    | dict.fromkeys(("head", "title", "meta", "base", "input", "rp", "option"), Walker._skip)
     | {
+        "a": Walker._open_link,
         "br": Walker._line_break,
         "hr": Walker._rule,
         "blockquote": Walker._open_quote,
@@ -372,3 +398,4 @@ _OPENERS: Mapping[str, Callable[[Walker, int], int]] = (
         "math": Walker._math,
     }
 )
+_OPENING = code_table(" ".join(_OPENERS))

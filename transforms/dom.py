@@ -1,300 +1,228 @@
-"""A page as flat lists in document order: one small DOM, two parsers that fill it.
+"""A page as arrays of tags in document order: one small DOM for both parsers.
 
-`lexbor` (selectolax) is the fast one. `beautifulsoup` (BeautifulSoup over html5lib) follows the
-same standard in plain Python: the reference that the fast one is tested against, and the second try
-for a page it refuses.
-
-The DOM is a handful of parallel lists, a position a node, in document order; the subtree of node
-`i` is the range `[i, ends[i])`. So every later step is a loop over a range, sums over subtrees are
-differences of prefix sums, and nothing recurses however deep a page nests. Comments, doctypes and
-elements whose content is never read (`NEVER_READ`) do not enter it. Trees are capped at `MAX_DEPTH`
-as browsers cap theirs: deeper tags are taken out of the source before it is parsed, because parsing
-itself is quadratic in the depth; their text stays.
+The DOM is the canonical markup of the page (`html_parsers.py`) and, for each tag in it, where it
+starts and ends, which element it names and where that element closes. A *node* is the number of a
+start tag. The text behind a tag, up to the next one, is the text of that tag's number, be it a
+start or an end tag. So the subtree of node `i` is the range from `i` to `closes[i]`, every measure
+of subtrees is a difference of running sums, nothing recurses however deep a page nests, and a page
+is read by a few dozen array operations instead of one Python object a node.
 """
 
 import re
-import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from functools import cached_property
 
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+import numpy as np
+import numpy.typing as npt
 
 from schemas.errors import HtmlParseError, PageTooLargeError
-from transforms.markup import word_set
-
-BACKENDS = ("lexbor", "beautifulsoup")
-
-MAX_DEPTH = 512
-"""Nested elements that are kept, as in Blink and WebKit."""
-
-MAX_DOM_NODES = 1_500_000
-"""Elements and texts of a page; beyond them a page takes more than half a gigabyte of memory."""
-
-NEVER_READ = word_set(
-    "script style link template svg iframe noembed noframes canvas textarea select datalist audio"
-    " video annotation annotation-xml"
+from transforms import page_kernel
+from transforms.html_parsers import (
+    BACKENDS,
+    MAX_TAGS,
+    VOID,
+    canonical_beautifulsoup,
+    canonical_lexbor,
+    limit_source,
 )
-"""Elements that hold no text or image of the page for a reader: they are not in the DOM."""
 
-MAX_FORMATTING = 32
-"""Open `b`, `font`, ...: a parser opens all of them again in each paragraph that follows."""
+Ints = npt.NDArray[np.int64]
 
-MAX_ATTRIBUTES = 5000
-"""Attributes of one tag: parsers compare each with all before it, so a flood costs its square."""
+OTHER = 1
+"""Code of an element that `NAMES` lacks."""
 
-_DEPTH_CHECK_FROM = 8000
-"""Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
-
-_FORMATTING_CHECK_FROM = 2000
-"""Fewer tags than this cannot multiply to more than half a million."""
-
-_VOID = word_set("area base br col embed hr img input link meta param source track wbr")
-# Elements that close themselves when the next one opens: their number says nothing about depth.
-_SELF_CLOSING = word_set("p li td th tr dt dd option a html head body thead tbody tfoot colgroup")
-_FORMATTING = word_set("b big code em font i nobr s small strike strong tt u")
-_FORMATTING_TAG = re.compile(rf"<(/?)(?:{'|'.join(sorted(_FORMATTING))})(?=[\s/>])", re.I)
-_TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)|<(script|style|textarea|title|xmp|iframe)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?",
-    re.S | re.I,
+_NAMES = (
+    "a abbr address amp-img area article aside b base bdi bdo big blockquote body br button"
+    " caption center cite code col colgroup dd del details dfn dialog dir div dl dt em embed"
+    " fieldset figcaption figure font footer form frame frameset h1 h2 h3 h4 h5 h6 head header"
+    " hgroup hr html i img input ins kbd label legend li listing main map mark math menu meta"
+    " meter nav nobr noscript ol optgroup option output p param picture plaintext pre progress"
+    " q rp rt ruby s samp search section small source span strike strong sub summary sup table"
+    " tbody td tfoot th thead time title tr track tt u ul var wbr xmp"
 )
-_TEMPLATE = re.compile(r"<(/?)template(?=[\s/>])[^>]*>", re.I)
-# Elements whose attributes nobody asks for: reading them costs more than everything else about
-# them.
-_BARE = word_set("b i br em hr strong sup sub tbody thead u wbr")
-_LONG_TAG_LENGTH = 20_000
-_LONG_TAG = re.compile(rf"<[a-zA-Z][^<>]{{{_LONG_TAG_LENGTH - 1},}}")
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
-_NO_ATTRIBUTES: Mapping[str, str | None] = {}
+NAMES = ("", "?", *_NAMES.split())
+"""Elements by code; an end tag has the negative code of its element."""
+
+CODES = {name: code for code, name in enumerate(NAMES)}
 
 
-@dataclass(slots=True)
+def code_table(names: str) -> npt.NDArray[np.bool_]:
+    """A table by code, true for some elements."""
+    table = np.zeros(len(NAMES), np.bool_)
+    table[[CODES[name] for name in names.split()]] = True
+    return table
+
+
+def _packed(name: str) -> int:
+    return int.from_bytes(name.encode()[:8].ljust(8, b"\0"), "little")
+
+
+# Eight bytes tell all names apart; tags are looked up by them, all tags of a page at once.
+_by_bytes = sorted((_packed(name), code) for code, name in enumerate(NAMES) if code > OTHER)
+_PACKED = np.array([packed for packed, _ in _by_bytes], np.uint64)
+_PACKED_CODES = np.array([code for _, code in _by_bytes], np.int64)
+_IS_VOID = code_table(" ".join(name for name in VOID if name in CODES))
+_ONES = np.uint64(0x0101010101010101)
+_HIGHS = np.uint64(0x8080808080808080)
+_SPACES = np.uint64(0x2020202020202020)
+_CLOSERS = np.uint64(0x3E3E3E3E3E3E3E3E)
+_ATTRIBUTE = re.compile(rb' ([^\s=>/]+)="([^"]*)"')
+
+
+class _UnreadableError(Exception):
+    """The markup is not canonical: a name in it holds `<` or the like."""
+
+
+def unescape(text: bytes) -> str:
+    """Characters of a piece of canonical markup."""
+    characters = text.decode("utf-8", "replace")
+    if "&" in characters:
+        for entity, character in (
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&quot;", '"'),
+            ("&nbsp;", "\u00a0"),
+            ("&amp;", "&"),
+        ):
+            characters = characters.replace(entity, character)
+    return characters
+
+
 class Dom:
-    """A parsed page. All lists have one entry a node, in document order."""
+    """A parsed page. All arrays have one entry a tag, in document order."""
 
-    tags: list[str] = field(default_factory=list)
-    """Lower-case element name; empty for a text."""
-    ends: list[int] = field(default_factory=list)
-    """Position after the last node of the subtree."""
-    parents: list[int] = field(default_factory=list)
-    """Position of the parent; -1 for the root."""
-    texts: list[str] = field(default_factory=list)
-    """Characters of a text, entities decoded; empty for an element."""
-    attributes: list[Mapping[str, str | None]] = field(default_factory=list)
-    """Attributes of an element, names in lower case; an empty value may be None."""
+    source: bytes
+    """Canonical markup, from `<html>` on."""
+    tags: Ints
+    """Code of the element, negative for its end tag."""
+    starts: Ints
+    """Offset of the `<`."""
+    stops: Ints
+    """Offset after the `>`, where the text behind the tag starts."""
+    closes: Ints
+    """Of a start tag, the number of its end tag; of any other, its own number."""
+    levels: Ints
+    """Elements around the tag's element."""
+
+    def __init__(self, source: bytes) -> None:
+        """Reads canonical markup. Raises `PageTooLargeError`."""
+        self.source = source
+        if not page_kernel.AVAILABLE:
+            self._read_tags()
+            return
+        try:
+            found = page_kernel.read_tags(source, MAX_TAGS)
+        except OverflowError as error:
+            raise PageTooLargeError(str(error)) from None
+        if found is None:
+            raise _UnreadableError
+        self.tags, self.starts, self.stops, self.closes, self.levels, *rest = found
+        self.parents, self.text_stops = rest
+
+    def _read_tags(self) -> None:
+        octets = np.frombuffer(self.source + b"\0", np.uint8)
+        starts = np.flatnonzero(octets == 60)
+        stops = np.flatnonzero(octets == 62) + 1
+        if len(starts) > MAX_TAGS:
+            raise PageTooLargeError(f"more than {MAX_TAGS} tags")
+        if (
+            len(starts) != len(stops)
+            or not (starts < stops).all()
+            or not (stops[:-1] <= starts[1:]).all()
+        ):
+            raise _UnreadableError
+        is_end = octets[starts + 1] == 47
+        codes = self._read_names(starts + 1 + is_end)
+        step = np.where(is_end, -1, 1 - _IS_VOID[codes])
+        after = np.cumsum(step)
+        levels = after - (step > 0)
+        # At one level, the tags in order are start, end, start, end, ...: each closes by the next.
+        order = np.argsort(levels.astype(np.int16), kind="stable")
+        opening = step[order] > 0
+        opening[-1] = False
+        closes = np.arange(len(starts))
+        opened = order[opening]
+        closes[opened] = order[np.flatnonzero(opening) + 1]
+        tags = np.where(is_end, -codes, codes)
+        if after[-1] != 0 or levels.min() < 0 or (tags[closes[opened]] != -tags[opened]).any():
+            raise _UnreadableError
+        self.tags, self.starts, self.stops = tags, starts, stops
+        self.closes, self.levels = closes, levels
+
+    def _read_names(self, offsets: Ints) -> Ints:
+        names = self.bytes8[offsets]
+        # The first space or `>` ends the name: the lowest zero byte of the exclusive or with it.
+        ended = np.zeros(len(names), np.uint64)
+        for pattern in (_SPACES, _CLOSERS):
+            different = names ^ pattern
+            ended |= (different - _ONES) & ~different & _HIGHS
+        names &= ((ended & (~ended + np.uint64(1))) >> np.uint64(7)) - np.uint64(1)
+        found = np.searchsorted(_PACKED, names)
+        found[found == len(_PACKED)] = 0
+        return np.where(_PACKED[found] == names, _PACKED_CODES[found], OTHER)
 
     def __len__(self) -> int:
         return len(self.tags)
 
-    def children(self, node: int) -> Iterator[int]:
-        """Positions of the children of a node."""
-        child, end = node + 1, self.ends[node]
-        while child < end:
-            yield child
-            child = self.ends[child]
+    @cached_property
+    def bytes8(self) -> npt.NDArray[np.uint64]:
+        """At each offset of the markup, the eight bytes from there, little-endian."""
+        return np.ndarray(len(self.source) + 8, "<u8", self.source + b"\0" * 16, strides=(1,))
+
+    @cached_property
+    def parents(self) -> Ints:
+        """The start tag of the element around each tag's element; -1 for the root."""
+        size = len(self.tags)
+        opening = np.flatnonzero(self.closes > np.arange(size))
+        opening = opening[np.argsort(self.levels[opening], kind="stable")]
+        keys = self.levels[opening] * size + opening
+        wanted = (self.levels - 1) * size + np.arange(size)
+        found = np.searchsorted(keys, wanted) - 1
+        return np.where(self.levels > 0, opening[found], -1)
+
+    @cached_property
+    def text_stops(self) -> Ints:
+        """The offset at which the text behind each tag ends."""
+        return np.append(self.starts[1:], len(self.source))
+
+    def name(self, node: int) -> str:
+        """Name of an element; `?` where `NAMES` lacks it."""
+        return NAMES[abs(int(self.tags[node]))]
 
     def positions(self, name: str, start: int = 0, end: int | None = None) -> list[int]:
-        """Positions of the elements of one name in a range, in order."""
-        tags, found = self.tags, []
-        node, end = start, len(self.tags) if end is None else end
-        with suppress(ValueError):
-            while True:
-                node = tags.index(name, node, end)
-                found.append(node)
-                node += 1
-        return found
+        """The elements of one name in a range, in order."""
+        found = np.flatnonzero(self.tags[start:end] == CODES[name]) + start
+        return found.tolist()
+
+    def text_behind(self, tag: int) -> str:
+        """Characters between a tag and the next one."""
+        return unescape(self.source[self.stops[tag] : self.text_stops[tag]])
+
+    def text_of(self, node: int) -> str:
+        """Characters of an element, all texts in it."""
+        return "".join(self.text_behind(tag) for tag in range(node, int(self.closes[node])))
+
+    def attributes(self, node: int) -> dict[str, str]:
+        """Attributes of an element, names in lower case."""
+        found = _ATTRIBUTE.findall(self.source, self.starts[node], self.stops[node])
+        return {key.decode("utf-8", "replace"): unescape(value) for key, value in found}
 
     def attribute(self, node: int, name: str) -> str:
         """Value of an attribute; empty where it is missing or has none."""
-        return self.attributes[node].get(name) or ""
+        tag = self.source[self.starts[node] : self.stops[node]]
+        key = b" " + name.encode() + b'="'
+        begin = tag.find(key)
+        if begin < 0:
+            return ""
+        begin += len(key)
+        return unescape(tag[begin : tag.index(b'"', begin)])
 
-
-def _check_size(dom: Dom) -> None:
-    if len(dom.tags) > MAX_DOM_NODES:
-        raise PageTooLargeError(f"more than {MAX_DOM_NODES} elements and texts")
-
-
-def _check_attributes(html: str) -> None:
-    if max(map(len, html.split("<"))) < _LONG_TAG_LENGTH:
-        return
-    for match in _LONG_TAG.finditer(html):
-        count = len(_QUOTED.sub(" ", match.group()).split())
-        if count > MAX_ATTRIBUTES:
-            raise PageTooLargeError(f"a tag with about {count} attributes, over {MAX_ATTRIBUTES}")
-
-
-def _leaves_formatting(html: str) -> bool:
-    """Whether more formatting elements are opened than closed, by a simple count."""
-    balance = sum(-1 if slash else 1 for slash in _FORMATTING_TAG.findall(html))
-    return balance > MAX_FORMATTING
-
-
-def _limit_depth(html: str) -> str:
-    """The source without tags beyond `MAX_DEPTH` and `MAX_FORMATTING`; linear in its length."""
-    pieces: list[str] = []
-    copied = 0
-    open_names: list[str] = []
-    counts: Counter[str] = Counter()
-    formatting = 0
-    too_deep: Counter[str] = Counter()
-    for match in _TAG.finditer(html):
-        name = match.group(3)
-        if name is None:
-            continue
-        name = name.lower()
-        if name in _VOID or name in _SELF_CLOSING:
-            continue
-        if match.group(2):
-            if too_deep[name]:
-                too_deep[name] -= 1
-            else:
-                if counts[name]:
-                    closed = ""
-                    while closed != name:
-                        closed = open_names.pop()
-                        counts[closed] -= 1
-                        formatting -= closed in _FORMATTING
-                continue
-        elif len(open_names) < MAX_DEPTH and (
-            formatting < MAX_FORMATTING or name not in _FORMATTING
-        ):
-            open_names.append(name)
-            counts[name] += 1
-            formatting += name in _FORMATTING
-            continue
-        else:
-            too_deep[name] += 1
-        pieces.append(html[copied : match.start()])
-        copied = match.end()
-    pieces.append(html[copied:])
-    return "".join(pieces)
-
-
-def _read_lexbor(html: str) -> Dom:
-    try:
-        # Bytes, because lexbor takes no lone surrogates; the document keeps the bytes alive.
-        root = LexborHTMLParser(html.encode("utf-8", "replace")).root
-    except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
-        raise HtmlParseError(f"lexbor: {error}") from error
-    if root is None:
-        raise HtmlParseError("lexbor: the page has no root element")
-    dom = Dom()
-    tags, ends, parents, texts, attributes = (
-        dom.tags,
-        dom.ends,
-        dom.parents,
-        dom.texts,
-        dom.attributes,
-    )
-    parent = -1
-    node: Any = root
-    while True:
-        name = node.tag
-        if name == "-text":
-            tags.append("")
-            texts.append(node.text_content or "")
-            attributes.append(_NO_ATTRIBUTES)
-            parents.append(parent)
-            ends.append(len(tags))
-        elif name is not None and name[0] not in "-!" and name not in NEVER_READ:
-            position = len(tags)
-            tags.append(name)
-            texts.append("")
-            attributes.append(_NO_ATTRIBUTES if name in _BARE else node.attributes)
-            parents.append(parent)
-            ends.append(position + 1)
-            child = node.first_child
-            if child is not None:
-                parent = position
-                node = child
-                continue
-        if parent < 0:
-            return dom
-        following = node.next
-        while following is None:
-            ends[parent] = len(tags)
-            parent = parents[parent]
-            if parent < 0:
-                return dom
-            node = node.parent
-            following = node.next
-        node = following
-        if len(tags) > MAX_DOM_NODES:
-            _check_size(dom)
-
-
-def _without_templates(html: str) -> str:
-    """The source without `template` elements, which html5lib does not know."""
-    kept: list[str] = []
-    copied = depth = 0
-    for match in _TEMPLATE.finditer(html):
-        if match.group(1):
-            if depth == 1:
-                copied = match.end()
-            depth = max(0, depth - 1)
-        else:
-            if depth == 0:
-                kept.append(html[copied : match.start()])
-            depth += 1
-    if depth == 0:
-        kept.append(html[copied:])
-    return "".join(kept)
-
-
-def _read_beautifulsoup(html: str) -> Dom:
-    # Imported here: the second backend is needed for the odd page, or to check the first.
-    from bs4 import BeautifulSoup
-    from bs4.element import NavigableString, PreformattedString, Tag
-
-    try:
-        with warnings.catch_warnings():
-            # Its hints (text that looks like a URL, XML in an HTML parser) are for people at a
-            # prompt.
-            warnings.simplefilter("ignore")
-            soup = BeautifulSoup(
-                _without_templates(html.encode("utf-8", "replace").decode("utf-8")),
-                "html5lib",
-                multi_valued_attributes=None,
-            )
-    except Exception as error:  # html5lib raises whatever its tables lead to
-        raise HtmlParseError(f"beautifulsoup: {type(error).__name__}: {error}") from error
-    root = soup.html
-    if root is None:
-        raise HtmlParseError("beautifulsoup: the page has no root element")
-    dom = Dom()
-    # Entries: a node to read with its parent's position, or an element to close (None, position).
-    waiting: list[tuple[Any, int]] = [(root, -1)]
-    while waiting:
-        node, parent = waiting.pop()
-        if node is None:
-            dom.ends[parent] = len(dom.tags)
-            continue
-        position = len(dom.tags)
-        if isinstance(node, Tag):
-            if node.name in NEVER_READ:
-                continue
-            dom.tags.append(node.name)
-            dom.texts.append("")
-            dom.attributes.append(
-                _NO_ATTRIBUTES
-                if node.name in _BARE
-                else {str(key): str(value) for key, value in node.attrs.items()}
-            )
-            waiting.append((None, position))
-            waiting.extend((child, position) for child in reversed(node.contents))
-        elif isinstance(node, NavigableString) and not isinstance(node, PreformattedString):
-            dom.tags.append("")
-            dom.texts.append(str(node))
-            dom.attributes.append(_NO_ATTRIBUTES)
-        else:
-            continue
-        dom.parents.append(parent)
-        dom.ends.append(position + 1)
-        if len(dom.tags) > MAX_DOM_NODES:
-            _check_size(dom)
-    return dom
+    def children(self, node: int) -> Iterator[int]:
+        """The elements directly in an element."""
+        tag = node + 1
+        while tag < self.closes[node]:
+            yield tag
+            tag = int(self.closes[tag]) + 1
 
 
 def parse_html(html: str, backend: str = "lexbor") -> Dom:
@@ -306,14 +234,17 @@ def parse_html(html: str, backend: str = "lexbor") -> Dom:
 
     Raises:
         HtmlParseError: The backend refuses the page.
-        PageTooLargeError: More than `MAX_DOM_NODES` nodes, or `MAX_ATTRIBUTES` in a tag.
+        PageTooLargeError: More than `MAX_TAGS` tags, or `MAX_ATTRIBUTES` in one.
     """
-    _check_attributes(html)
-    tags = html.count("<")
-    if tags > _DEPTH_CHECK_FROM or (tags > _FORMATTING_CHECK_FROM and _leaves_formatting(html)):
-        html = _limit_depth(html)
-    if backend == "lexbor":
-        return _read_lexbor(html)
-    if backend == "beautifulsoup":
-        return _read_beautifulsoup(html)
+    html = limit_source(html)
+    try:
+        if backend == "lexbor":
+            try:
+                return Dom(canonical_lexbor(html))
+            except _UnreadableError:
+                return Dom(canonical_lexbor(html, node_by_node=True))
+        if backend == "beautifulsoup":
+            return Dom(canonical_beautifulsoup(html))
+    except _UnreadableError:
+        raise HtmlParseError(f"{backend}: the tree cannot be written as markup") from None
     raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")

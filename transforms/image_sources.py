@@ -65,6 +65,13 @@ _PLACEHOLDER = re.compile(
     r"|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?\.(?:gif|png|svg|jpe?g|webp)(?:\?|$)",
     re.I,
 )
+_SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)
+# Not the page about a picture (`File:Harbour.jpg`), as wikis link to.
+_PICTURE_FILE = re.compile(
+    r"^(?!.*(?:/|^|=)(?:file|image|datei|fichier|archivo|bestand|plik):)"
+    r".*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])",
+    re.I | re.S,
+)
 _LENGTH = re.compile(r"\s*\+?(\d{1,6})(?:\.\d*)?\s*(?:px)?\s*$")
 
 
@@ -130,9 +137,21 @@ def declared_length(value: str | None) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def is_svg(url: str) -> bool:
+    """Whether a URL names an SVG file."""
+    return _SVG.search(url) is not None
+
+
+def picture_file(href: str, base: str) -> str | None:
+    """The URL a link leads to, if it is that of a picture file."""
+    if not _PICTURE_FILE.search(href):
+        return None
+    return _url(base, href)
+
+
 def choose_source(
-    attributes: Mapping[str, str | None],
-    picture_sources: Iterable[Mapping[str, str | None]],
+    attributes: Mapping[str, str],
+    picture_sources: Iterable[Mapping[str, str]],
     base: str,
 ) -> ImageSource | None:
     """The URL of an `img` or `amp-img`.

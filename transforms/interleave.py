@@ -21,15 +21,17 @@ images declared one pixel wide or high are no nodes.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 
-from schemas.errors import HtmlParseError, PageTooLargeError
+from schemas.errors import HtmlParseError, PageDeadlineError, PageTooLargeError
 from schemas.rows import Node
 from transforms.block_writer import Block
 from transforms.blocks import Walker
+from transforms.content_model import ContentModel
 from transforms.dom import Dom, parse_html
+from transforms.image_edges import link_images
 from transforms.main_content import select_content
-from transforms.markup import clean_text
 from transforms.urls import normalize_url, resolve_url
 
 _ASKS_FOR_SCRIPTS = re.compile(r"\bjava\s?script\b", re.I)
@@ -37,7 +39,7 @@ _LONGEST_REQUEST = 300
 """Characters up to which a text in `noscript` that names JavaScript only asks for it."""
 
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 """Changes when the same page gives other nodes."""
 
 
@@ -53,43 +55,20 @@ class ExtractConfig:
     """Characters of text of the result; a long book has three million."""
     max_alt_characters: int = 4_000
     """Characters kept of an alt, title or figcaption; no caption is longer."""
+    max_seconds: float = 20.0
+    """Time a page may take, looked at between steps and while its nodes are written; no page of a
+    real crawl comes near it."""
 
 
 @dataclass(frozen=True)
 class Page:
     """What a page says, before it becomes a row."""
 
-    title: str
-    """Text of `<title>`, else of the first `h1`; may be empty."""
-    language_declared: str | None
-    """`lang` of the root element, else `Content-Language` of a meta element, as written."""
+    dom: Dom
+    """The whole page, for what `page_facts.py` reads."""
     base_url: str
     """What relative references are relative to: `<base href>`, else the page's URL."""
     nodes: list[Node]
-
-
-def _text_of(dom: Dom, node: int) -> str:
-    return clean_text("".join(dom.texts[node : dom.ends[node]]))
-
-
-def _title(dom: Dom) -> str:
-    for name in ("title", "h1"):
-        for node in dom.positions(name):
-            if text := _text_of(dom, node):
-                return text
-    return ""
-
-
-def _declared_language(dom: Dom) -> str | None:
-    candidates = [dom.attribute(0, "lang"), dom.attribute(0, "xml:lang")]
-    candidates += [
-        dom.attribute(node, "content")
-        for node in dom.positions("meta")
-        if dom.attribute(node, "http-equiv").lower() == "content-language"
-    ]
-    candidates += [dom.attribute(node, "lang") for node in dom.positions("body")]
-    cleaned = (clean_text(candidate)[:64] for candidate in candidates)
-    return next((candidate for candidate in cleaned if candidate), None)
 
 
 def _base_url(dom: Dom, url: str) -> str:
@@ -105,8 +84,8 @@ def _are_twins(dom: Dom, first: Block, second: Block) -> bool:
     scripted, plain = (first, second) if second.noscript >= 0 else (second, first)
     if plain.noscript < 0 or scripted.noscript >= 0 or not scripted.lazy:
         return False
-    around = dom.parents[plain.noscript]
-    return around <= scripted.position < dom.ends[around]
+    around = int(dom.parents[plain.noscript])
+    return bool(around <= scripted.position < dom.closes[around])
 
 
 def merge_twins(dom: Dom, blocks: list[Block]) -> list[Node]:
@@ -116,35 +95,45 @@ def merge_twins(dom: Dom, blocks: list[Block]) -> list[Node]:
     scripted = [block.node for block in blocks if block.noscript < 0]
     urls = {node.image_url for node in scripted if node.kind == "image"}
     texts = {node.text for node in scripted if node.kind == "text"}
+    said: dict[int, Node] = {}
+    """What the plain twin of a lazy image says, by the position of the lazy one."""
+    dropped: set[int] = set()
+    for position, block in enumerate(blocks):
+        if block.noscript >= 0 and block.node.kind == "image":
+            for beside in (position - 1, position + 1):
+                other = blocks[beside] if 0 <= beside < len(blocks) else None
+                if other and other.node.kind == "image" and _are_twins(dom, other, block):
+                    said[beside] = block.node
+                    dropped.add(position)
+            if block.node.image_url in urls:
+                dropped.add(position)
     nodes: list[Node] = []
     for position, block in enumerate(blocks):
+        if position in dropped:
+            continue
         node = block.node
-        if block.noscript >= 0:
-            if node.kind == "image":
-                beside = (
-                    blocks[max(0, position - 1) : position],
-                    blocks[position + 1 : position + 2],
-                )
-                if node.image_url in urls or any(
-                    other[0].node.kind == "image" and _are_twins(dom, other[0], block)
-                    for other in beside
-                    if other
-                ):
-                    continue
-            else:
-                text = node.text or ""
-                # Markup escaped twice shows as tags: a tracker, not a text.
-                if (
-                    text in texts
-                    or text.startswith("<")
-                    or (len(text) <= _LONGEST_REQUEST and _ASKS_FOR_SCRIPTS.search(text))
-                ):
-                    continue
+        if twin := said.get(position):
+            node = replace(node, alt=node.alt or twin.alt, title=node.title or twin.title)
+        if block.noscript >= 0 and node.kind == "text":
+            text = node.text or ""
+            # Markup escaped twice shows as tags: a tracker, not a text.
+            if (
+                text in texts
+                or text.startswith("<")
+                or (len(text) <= _LONGEST_REQUEST and _ASKS_FOR_SCRIPTS.search(text))
+            ):
+                continue
         nodes.append(node)
     return nodes
 
 
-def extract_page(html: str, url: str, config: ExtractConfig, backend: str = "lexbor") -> Page:
+def extract_page(
+    html: str,
+    url: str,
+    config: ExtractConfig,
+    backend: str = "lexbor",
+    model: ContentModel | None = None,
+) -> Page:
     """The content of a page as text and images in reading order.
 
     Args:
@@ -154,21 +143,26 @@ def extract_page(html: str, url: str, config: ExtractConfig, backend: str = "lex
         backend: Parser that is tried first, see `transforms/dom.py`. BeautifulSoup is the second
         try for a page that
             lexbor refuses; there is none after it.
+        model: Weights other than those that are shipped.
 
     Raises:
         HtmlParseError: No backend parses the page.
         PageTooLargeError: The page is beyond a limit of `config`.
+        PageDeadlineError: It took longer than `config.max_seconds`.
     """
     if len(html) > config.max_html_characters:
         raise PageTooLargeError(
             f"{len(html)} characters of HTML, over {config.max_html_characters}"
         )
+    deadline = monotonic() + config.max_seconds
     try:
         dom = parse_html(html, backend)
     except HtmlParseError:
         if backend != "lexbor":
             raise
         dom = parse_html(html, "beautifulsoup")
+    if monotonic() > deadline:
+        raise PageDeadlineError(f"parsing took over {config.max_seconds} s")
     base = _base_url(dom, url)
     characters = count = 0
 
@@ -181,7 +175,7 @@ def extract_page(html: str, url: str, config: ExtractConfig, backend: str = "lex
         if characters > config.max_characters:
             raise PageTooLargeError(f"more than {config.max_characters} characters of text")
 
-    content = select_content(dom)
-    walker = Walker(dom, content.dropped, base, config.max_alt_characters, emit=check)
-    nodes = merge_twins(dom, walker.walk(content.start, content.end))
-    return Page(_title(dom), _declared_language(dom), base, nodes)
+    content = select_content(dom, model)
+    walker = Walker(dom, content, base, config.max_alt_characters, deadline, emit=check)
+    nodes = link_images(merge_twins(dom, walker.walk()))
+    return Page(dom, base, nodes)

@@ -5,11 +5,12 @@ role, no cell with a heading, figure or code block, and cells that are short on 
 cells excuse longer ones.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from transforms.dom import Dom
-from transforms.markup import word_set
+import numpy as np
+
+from transforms.dom import NAMES, Dom, code_table
+from transforms.main_content import Content
 
 MAX_MEAN_CELL = 200
 """Characters of a cell, on average, up to which a table without header cells is data."""
@@ -17,9 +18,12 @@ MAX_MEAN_CELL = 200
 MAX_MEAN_CELL_WITH_HEADER = 1000
 """The same for a table with header cells."""
 
-_LAYOUT_INSIDE = word_set("table h1 h2 h3 h4 figure pre form article section blockquote")
-_PARTING = word_set("p div br li ul ol dl dt dd hr h5 h6 center")
-_PICTURES = frozenset(["img", "amp-img", "picture"])
+MAX_SPAN = 50
+"""Columns or rows that a cell may cover; browsers allow 1,000 columns, tables mean a few."""
+
+_LAYOUT_INSIDE = code_table("table h1 h2 h3 h4 figure pre form article section blockquote")
+_PARTING = code_table("p div br li ul ol dl dt dd hr h5 h6 center")
+_PICTURES = code_table("img amp-img picture")
 
 
 @dataclass(slots=True)
@@ -35,66 +39,106 @@ class Row:
     caption: str = ""
 
 
-def data_rows(dom: Dom, dropped: Sequence[int], table: int) -> list[Row] | None:
+def _span(dom: Dom, cell: int, name: str) -> int:
+    value = dom.attribute(cell, name).strip()
+    return min(int(value), MAX_SPAN) if value.isascii() and value.isdigit() and value > "0" else 1
+
+
+def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
     """The rows of a table of data; None for a table that lays out a page."""
-    tags, ends = dom.tags, dom.ends
-    end = ends[table]
+    end = int(dom.closes[table])
     if dom.attribute(table, "role") in ("presentation", "none"):
         return None
-    if not _LAYOUT_INSIDE.isdisjoint(tags[table + 1 : end]):
+    codes = dom.tags[table:end].tolist()
+    if _LAYOUT_INSIDE[np.maximum(dom.tags[table + 1 : end], 0)].any():
         return None
+    kept = content.kept[table:end].tolist()
     rows: list[Row] = []
     cell: list[str] | None = None
     cell_end = 0
     heads = cells = characters = 0
-    heads_in_row = 0
+    heads_in_row = cells_in_row = 0
+    table_source = dom.source[dom.starts[table] : dom.stops[end]]
+    has_spans = b"colspan=" in table_source or b"rowspan=" in table_source
+    wide = tall = 1
+    below: dict[int, int] = {}
+    """Rows that a cell above still covers, by column."""
+
+    def finish_cell() -> None:
+        nonlocal cell
+        if cell is None:
+            return
+        row = rows[-1].cells
+        fill_covered()
+        for column in range(len(row), len(row) + wide):
+            if tall > 1:
+                below[column] = tall - 1
+        row.append("".join(cell))
+        row.extend([""] * (wide - 1))
+        cell = None
+
+    def fill_covered() -> None:
+        row = rows[-1].cells
+        while below.get(len(row), 0) > 0:
+            below[len(row)] -= 1
+            row.append("")
 
     def finish_row() -> None:
         if rows and not rows[-1].caption:
-            rows[-1].header = len(rows[-1].cells) > 1 and heads_in_row == len(rows[-1].cells)
+            rows[-1].header = len(rows[-1].cells) > 1 and heads_in_row == cells_in_row
+            if has_spans and rows[-1].cells:
+                fill_covered()
 
     node = table + 1
     while node < end:
-        tag = tags[node]
-        if dropped[node]:
-            node = ends[node]
-            continue
-        if cell is not None and node >= cell_end:
-            rows[-1].cells.append("".join(cell))
-            cell = None
-        if tag == "tr":
+        code = codes[node - table]
+        name = NAMES[code] if code > 0 else ""
+        if node >= cell_end:
+            finish_cell()
+        if name == "tr":
             finish_row()
-            heads_in_row = 0
+            heads_in_row = cells_in_row = 0
             rows.append(Row())
-        elif tag in ("td", "th"):
+        elif name in ("td", "th"):
             if not rows or rows[-1].caption:
                 rows.append(Row())
-            cell, cell_end = [], ends[node]
+            cell, cell_end = [], int(dom.closes[node])
+            if has_spans:
+                wide, tall = (_span(dom, node, name) for name in ("colspan", "rowspan"))
             cells += 1
-            if tag == "th":
+            cells_in_row += 1
+            if name == "th":
                 heads += 1
                 heads_in_row += 1
-        elif tag == "caption":
-            text = "".join(dom.texts[node + 1 : ends[node]])
+        elif name == "caption":
+            text = dom.text_of(node)
             if text.strip():
                 rows.append(Row(caption=text))
-            node = ends[node]
+            node = int(dom.closes[node]) + 1
             continue
-        elif not tag:
-            if cell is not None:
-                cell.append(dom.texts[node])
-                characters += len(dom.texts[node].strip())
-        elif tag in _PICTURES:
+        elif code > 0 and _PICTURES[code]:
             if not rows:
                 return None
-            rows[-1].images.append(node)
-            node = ends[node]
-            continue
-        elif tag in _PARTING and cell:
+            stop = max(int(dom.closes[node]), node)
+            if content.images[node : stop + 1].any():
+                rows[-1].images.append(node)
+            if name == "picture":
+                node = stop
+        elif cell and _PARTING[abs(code)]:
             cell.append(" ")
+        elif name == "code" and cell is not None and not "".join(cell[-1:]).endswith("`"):
+            close = int(dom.closes[node])
+            text = "".join(dom.text_behind(tag) for tag in range(node, close) if kept[tag - table])
+            if text.strip() and "`" not in text and "|" not in text:
+                cell.append(f"`{text.strip()}`")
+                characters += len(text)
+                node = close
+        if cell is not None and kept[node - table]:
+            text = dom.text_behind(node)
+            cell.append(text)
+            characters += len(text.strip())
         node += 1
-    if cell is not None:
-        rows[-1].cells.append("".join(cell))
+    finish_cell()
     finish_row()
     full = [row for row in rows if row.cells]
     if len(full) < 2 or max(len(row.cells) for row in full) < 2:

@@ -78,7 +78,6 @@ CASES = {
     "srcset_density": ("<img src=s.jpg srcset='s.jpg, l.jpg 2x'>", [("image", "l.jpg")]),
     "srcset_commas": ("<img srcset='w_1,h_1/a.jpg 1x, w_2,h_2/a.jpg 2x'>", [("image", "w_2,h_2/a.jpg")]),
     "picture": ("<picture><source srcset='a.webp 1200w'><source srcset='b.webp 600w'><img src=c.jpg alt=x></picture>", [("image", "a.webp")]),
-    "picture_without_img": ("<picture><source srcset='a.jpg 2x'></picture>", [("image", "a.jpg")]),
     "lazy": (f"<img src='{GIF}' data-src=1.jpg>", [("image", "1.jpg")]),
     "lazy_beats_placeholder_file": ("<img src=loading.gif data-original=1.jpg>", [("image", "1.jpg")]),
     "lazy_srcset": (f"<img src='{GIF}' data-srcset='1.jpg 400w, 2.jpg 900w'>", [("image", "2.jpg")]),
@@ -123,25 +122,16 @@ def test_image_keeps_what_the_page_declares() -> None:
     )
 
 
-def test_page_facts() -> None:
-    page = extract_page(
-        "<html lang='de-AT'><head><title> A\n title </title><base href='/img/'></head><body><img src=1.jpg>",
-        URL,
-        CONFIG,
-    )
-    assert (page.title, page.language_declared, page.base_url) == (
-        "A title",
-        "de-AT",
-        "http://site.org/img/",
-    )
+def test_references_are_relative_to_the_base_element() -> None:
+    page = extract_page("<head><base href='/img/'></head><body><img src=1.jpg>", URL, CONFIG)
+    assert page.base_url == "http://site.org/img/"
     assert page.nodes[0].image_url == "http://site.org/img/1.jpg"
+    assert extract_page("<base href='javascript:x'><p>x", URL, CONFIG).base_url == URL
 
 
-def test_page_facts_from_second_best_places() -> None:
-    html = "<meta http-equiv=Content-Language content=fr><base href='javascript:x'><h1>Head</h1>"
-    page = extract_page(html, URL, CONFIG)
-    assert (page.title, page.language_declared, page.base_url) == ("Head", "fr", URL)
-    assert extract_page("<p>x", URL, CONFIG).language_declared is None
+def test_a_page_past_its_deadline_is_a_typed_error() -> None:
+    with pytest.raises(PageDeadlineError, match="s$|took too long"):
+        extract_page("<p>x" * 1000, URL, ExtractConfig(max_seconds=0.0))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +238,7 @@ def test_article_images_are_found() -> None:
         expected = parse_html((folder / "expected.html").read_text(errors="replace"))
         wanted = set()
         for image in expected.positions("img"):
-            source = choose_source(expected.attributes[image], (), URL)
+            source = choose_source(expected.attributes(image), (), URL)
             plain = resolve_url(URL, expected.attribute(image, "src"))
             if source is not None and plain is not None:
                 wanted.add(frozenset(url.partition("?")[0] for url in (source.url, plain)))

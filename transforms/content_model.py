@@ -1,0 +1,101 @@
+"""Which blocks of a page are content: a small network over their measures.
+
+Each block becomes a vector of what it is by itself; then twice over, vectors are mixed with those
+of the blocks beside it and with the means over the containers around it and over the page, so that
+a block is judged by the company it keeps. The weights were fitted by
+`benchmarks/train_content_model.py`, which names the pages, their licence and what the model gains,
+on pages of other sites than those it is judged on.
+
+All weights and all values in between are whole numbers below 2**24, which float32 sums exactly in
+any order: a page is judged alike on every machine.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.content_features import Blocks
+
+Array = npt.NDArray[Any]
+
+WEIGHTS = Path(__file__).with_name("content_model.npz")
+
+UNIT = 32
+"""What stands for 1 in measures and in values between layers."""
+WEIGHT_UNIT = 256
+"""What stands for 1 in weights."""
+LARGEST = 1023
+"""Largest value between layers."""
+SHIFTS = (-1, 1)
+"""Blocks beside a block whose vectors it sees."""
+CONTAINERS = (0, 1, 2, 4)
+"""Containers around a block whose means it sees, as levels of `Blocks.ranges`."""
+EXACT = 1 << 24
+"""Whole numbers up to here are exact in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentModel:
+    """The weights of the network."""
+
+    layers: tuple[tuple[Array, Array], ...]
+    """Weights (inputs, outputs) and biases of each layer, whole numbers in float32."""
+    page: Array
+    """Weights of the page's measures in the first layer."""
+
+
+@cache
+def load_model(path: Path = WEIGHTS) -> ContentModel:
+    """Reads weights."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name].astype(np.float32) for name in file.files}
+    layers = tuple((arrays[f"w{n}"], arrays[f"b{n}"]) for n in range(1, 5))
+    return ContentModel(layers, arrays["page"])
+
+
+def block_weights(size: Array) -> Array:
+    """What a block counts in the mean of a container; grows with the root of its text."""
+    roots: Array = np.sqrt(np.minimum(size, 400) * 16 + 16)
+    return roots.astype(np.int64)
+
+
+def _layer(values: Array, layer: tuple[Array, Array], extra: Array | float = 0.0) -> Array:
+    total = values @ layer[0] + layer[1] + extra
+    found: Array = np.clip(np.floor(total / WEIGHT_UNIT), 0, LARGEST)
+    return found
+
+
+def score_blocks(blocks: Blocks, model: ContentModel | None = None) -> Array:
+    """The log-odds that each block is content, float32."""
+    model = model or load_model()
+    count = len(blocks.size)
+    if not count:
+        return np.zeros(0, np.float32)
+    weights = block_weights(blocks.size)
+    running = np.zeros(count + 1, np.int64)
+    np.cumsum(weights, out=running[1:])
+    page = (np.zeros(count, np.int32), np.full(count, count, np.int32))
+    spans = [(*blocks.ranges[level],) for level in CONTAINERS] + [page]
+    divisors = [(running[end] - running[begin]) for begin, end in spans]
+
+    def mix(values: Array) -> Array:
+        width = values.shape[1]
+        sums = np.zeros((count + 1, width), np.int64)
+        np.cumsum(values.astype(np.int64) * weights[:, None], axis=0, out=sums[1:])
+        parts = [values, np.zeros_like(values), np.zeros_like(values)]
+        parts[1][1:], parts[2][:-1] = values[:-1], values[1:]
+        for (begin, end), divisor in zip(spans, divisors, strict=True):
+            parts.append(((sums[end] - sums[begin]) // divisor[:, None]).astype(np.float32))
+        return np.concatenate(parts, axis=1)
+
+    first, second, third, last = model.layers
+    values = _layer(blocks.measures, first, blocks.page @ model.page)
+    values = _layer(mix(values), second)
+    values = _layer(mix(values), third)
+    total = values @ last[0] + last[1]
+    found: Array = total[:, 0] / (UNIT * WEIGHT_UNIT)
+    return found

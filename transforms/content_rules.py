@@ -1,0 +1,162 @@
+"""What of a page is settled by rules, whatever the model says of its blocks.
+
+- **Sure chrome.** `nav`, `dialog`, an element with such a role, a `footer` outside articles, and
+  what a reader does not see (`hidden`, `display:none`, `visibility:hidden`) is no content, unless
+  it holds more than `MAX_SHARE` of the page's text: scripts show and hide whole pages.
+- **Wholes.** A table of data, a listing of code and a list of links are kept or left out whole, by
+  most of their text.
+- **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
+  heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
+- **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
+  kept once.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.content_features import Blocks
+from transforms.dom import CODES, Dom, code_table
+
+Flags = npt.NDArray[np.bool_]
+
+MAX_SHARE = 0.35
+"""Share of the page's text from which no element is sure chrome."""
+LONG = 60
+"""Visible bytes from which a text is said once."""
+HEADLINE_REACH = 15
+"""Blocks (bylines, dates, buttons) between a headline and the content."""
+MAX_LINKED = 0.6
+"""Share of a list's text in links from which it is a list of links."""
+
+_CHROME = code_table("nav dialog menu")
+_WHOLE = code_table("table pre")
+_LAYOUT_INSIDE = code_table(
+    "table h1 h2 h3 h4 figure pre form article section blockquote p div ul ol dl"
+)
+_LISTS = code_table("ul ol dl")
+_ARTICLES = code_table("article main")
+_HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
+_ROLES = frozenset(
+    b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
+)
+_STYLED = re.compile(rb"display\s*:\s*none|visibility\s*:\s*hidden")
+
+
+def _attribute_values(dom: Dom, lead: bytes) -> list[tuple[int, bytes]]:
+    """The tags whose source holds an attribute, as `b' role="'`, and its value."""
+    source, found = dom.source, []
+    place = source.find(lead)
+    while place >= 0:
+        tag = int(np.searchsorted(dom.starts, place)) - 1
+        begin = place + len(lead)
+        if place < dom.stops[tag]:
+            found.append((tag, source[begin : source.index(b'"', begin)]))
+        place = source.find(lead, begin)
+    return found
+
+
+def _unseen(dom: Dom) -> list[int]:
+    tags = [tag for tag, value in _attribute_values(dom, b' hidden="') if value != b"until-found"]
+    if b"none" in dom.source or b"hidden" in dom.source:
+        tags += [tag for tag, value in _attribute_values(dom, b' style="') if _STYLED.search(value)]
+    return tags
+
+
+def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
+    """Whether each block is chrome by its elements alone."""
+    codes = np.maximum(dom.tags, 0)
+    tags = np.flatnonzero(_CHROME[codes]).tolist()
+    tags += [tag for tag, role in _attribute_values(dom, b' role="') if role in _ROLES]
+    tags += _unseen(dom)
+    footers = dom.positions("footer")
+    if footers:
+        articles = np.flatnonzero(_ARTICLES[codes])
+        ends = dom.closes[articles]
+        tags += [tag for tag in footers if not ((articles < tag) & (ends > tag)).any()]
+    chrome = np.zeros(len(blocks.first), np.bool_)
+    if not tags:
+        return chrome
+    running = np.concatenate([[0], np.cumsum(blocks.size)])
+    spans = np.searchsorted(blocks.first, np.stack([tags, dom.closes[tags]], axis=1))
+    for begin, end in spans.tolist():
+        if running[end] - running[begin] <= MAX_SHARE * running[-1]:
+            chrome[begin:end] = True
+    return chrome
+
+
+def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) -> None:
+    """Keeps or leaves out tables, code and lists of links as a whole.
+
+    Args:
+        dom: The page.
+        blocks: Its blocks.
+        linked: Share of each block that is in links.
+        keep: Which blocks are kept; is changed.
+    """
+    codes = np.maximum(dom.tags, 0)
+    wholes = np.flatnonzero(_WHOLE[codes] | _LISTS[codes])
+    if not len(wholes):
+        return
+    sums = np.zeros((3, len(keep) + 1))
+    np.cumsum([blocks.size, blocks.size * keep, blocks.size * linked], axis=1, out=sums[:, 1:])
+    spans = np.searchsorted(blocks.first, np.stack([wholes, dom.closes[wholes]], axis=1))
+    totals = sums[:, spans[:, 1]] - sums[:, spans[:, 0]]
+    may = (spans[:, 1] - spans[:, 0] > 1) & (totals[0] > 0)
+    may &= _WHOLE[codes[wholes]] | (totals[2] > MAX_LINKED * totals[0])
+    for each in np.flatnonzero(may).tolist():
+        inside = codes[wholes[each] + 1 : dom.closes[wholes[each]]]
+        if codes[wholes[each]] == CODES["table"] and _LAYOUT_INSIDE[inside].any():
+            continue
+        keep[spans[each, 0] : spans[each, 1]] = 2 * totals[1, each] > totals[0, each]
+
+
+def drop_lone_headings(dom: Dom, blocks: Blocks, keep: Flags) -> None:
+    """Leaves out headings that head nothing that is kept."""
+    tags = dom.tags[blocks.first]
+    parents = dom.parents[blocks.first]
+    around = np.maximum(np.where(tags > 0, tags, dom.tags[np.maximum(parents, 0)]), 0)
+    heading = _HEADINGS[around]
+    places = np.flatnonzero(heading)
+    if not len(places):
+        return
+    running = np.concatenate([[0], np.cumsum(keep & ~heading)])
+    levels = around[places] - CODES["h1"]
+    for number in range(len(places) - 1, -1, -1):
+        place = int(places[number])
+        if not keep[place]:
+            continue
+        # A heading right behind this one that is lower and kept is something it heads.
+        following = int(places[number + 1]) if number + 1 < len(places) else len(keep)
+        heads_heading = (
+            following < len(keep) and keep[following] and levels[number + 1] > levels[number]
+        )
+        if running[following] == running[place] and not heads_heading:
+            keep[place] = False
+
+
+def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
+    """Keeps the `h1` that stands over the content."""
+    kept = np.flatnonzero(keep & (blocks.size > 0))
+    if not len(kept):
+        return
+    titles = np.searchsorted(blocks.first, dom.positions("h1"))
+    titles = titles[(titles <= kept[0]) & (titles >= kept[0] - HEADLINE_REACH)]
+    if len(titles) and not chrome[titles[-1]]:
+        keep[titles[-1]] = True
+
+
+def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:
+    """Leaves out long texts that were kept before, in another container."""
+    seen: dict[bytes, int] = {}
+    source = dom.source
+    for place in np.flatnonzero(keep & (blocks.size >= LONG)).tolist():
+        first = int(blocks.first[place])
+        begin, end = dom.stops[first], dom.text_stops[blocks.last[place]]
+        text = b" ".join(source[begin:end].split())
+        container = int(dom.parents[first])
+        # Side by side, the author means both.
+        if seen.setdefault(text, container) != container:
+            keep[place] = False

@@ -1,0 +1,77 @@
+"""An image element as a node: its URL, what the page says of it, and its size."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.rows import Node
+from transforms.dom import Dom
+from transforms.image_sources import choose_source, declared_length, is_svg
+from transforms.markup import clean_text
+
+_PIXEL_STYLE = re.compile(r"(?:^|[\s;])(?:width|height)\s*:\s*[01]px")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNode:
+    """An image and where it stands."""
+
+    node: Node
+    position: int
+    """The `img` or `amp-img`."""
+    lazy: bool
+    """Whether a script would have loaded it: its twin may stand in a `noscript` beside it."""
+
+
+def read_image(
+    dom: Dom, element: int, base: str, link: str | None, max_text: int
+) -> ImageNode | None:
+    """The image of an `img`, an `amp-img` or a `picture`.
+
+    Args:
+        dom: The page.
+        element: Position of the element.
+        base: What relative references are relative to.
+        link: Picture file that a link around the element leads to.
+        max_text: Characters kept of alt and title.
+
+    Returns:
+        None for images without an http or https URL, spacers, and trackers of one pixel.
+    """
+    position, attributes = element, dom.attributes(element)
+    sources: list[dict[str, str]] = []
+    if dom.name(element) == "picture":
+        attributes = {}
+        for inner in range(element + 1, int(dom.closes[element])):
+            name = dom.name(inner) if dom.tags[inner] > 0 else ""
+            if name == "source":
+                sources.append(dom.attributes(inner))
+            elif name in ("img", "amp-img") and not attributes:
+                attributes, position = dom.attributes(inner), inner
+    width = declared_length(attributes.get("width"))
+    height = declared_length(attributes.get("height"))
+    if (width is not None and width <= 1) or (height is not None and height <= 1):
+        return None
+    if _PIXEL_STYLE.search(attributes.get("style", "")):
+        return None
+    source = choose_source(attributes, sources, base)
+    if source is None:
+        return None
+    node = Node(
+        "image",
+        "image",
+        image_url=source.url,
+        alt=_short(attributes, "alt", max_text),
+        title=_short(attributes, "title", max_text),
+        declared_width=width,
+        declared_height=height,
+        full_url=link if link != source.url else None,
+        svg=is_svg(source.url),
+    )
+    # An amp-img always has a script before it: what its noscript holds is its twin.
+    return ImageNode(node, position, source.lazy or dom.name(position) == "amp-img")
+
+
+def _short(attributes: Mapping[str, str], name: str, longest: int) -> str | None:
+    text = attributes.get(name)
+    return (clean_text(text)[:longest].rstrip() or None) if text else None

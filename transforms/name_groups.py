@@ -1,0 +1,108 @@
+"""What the names that authors give their elements say: words of class, id, role, itemprop, ...
+
+A name is taken apart at everything that is no letter and at camel humps; its words fall into
+groups of the same meaning. A group is evidence, not a verdict: `content_model.py` weighs it with
+everything else. The words are those of common content management systems, site builders and CSS
+frameworks, in English and some other languages; none comes from a single site.
+"""
+
+import re
+
+GROUPS: dict[str, str] = {
+    "comment": "comment comments commentlist commentary disqus respond reply replies discussion"
+    " kommentar kommentare commentaires comentarios commenti trackback pingback livefyre",
+    "related": "related relate recommended recommendation recommendations recommend similar popular"
+    " trending recent latest also suggested suggestions yarpp mostread upnext recirc recirculation"
+    " outbrain taboola zergnet revcontent dianomi more next previous prev readmore seealso",
+    "share": "share sharing shares sharebar social follow addthis sharedaddy facebook twitter"
+    " instagram linkedin pinterest whatsapp addtoany sharethis",
+    "navigation": "nav navbar navigation navi menu submenu menubar megamenu dropdown breadcrumb"
+    " breadcrumbs crumbs crumb pagination pager paging topbar toolbar skip tablist sitemap"
+    " menuitem offcanvas drawer",
+    "footer": "footer foot bottom copyright colophon credits legal contentinfo imprint impressum"
+    " disclaimer",
+    "header": "header masthead banner head top",
+    "side": "sidebar aside rail widget widgets complementary secondary sidenav side right left"
+    " column sticky",
+    "contents": "toc contents outline index",
+    "ad": "ad ads advert adverts advertisement advertising adsense dfp sponsor sponsored sponsors"
+    " promo promos promotion werbung anzeige publicidad publicite gpt leaderboard affiliate",
+    "notice": "cookie cookies gdpr consent privacy notice alert modal popup overlay dialog lightbox"
+    " tooltip toast alertdialog onetrust cmp",
+    "subscribe": "newsletter subscribe subscription subscriber signup signin login register paywall"
+    " mailing account logout",
+    "meta": "meta byline author authors date time timestamp published updated dateline posted"
+    " reading info datepublished",
+    "tags": "tag tags category categories topics keywords label labels badge",
+    "profile": "avatar bio profile user username member contributor about",
+    "article": "article story post entry blog news single newsarticle blogposting",
+    "body": "content body text main prose copy markdown richtext wysiwyg articlebody rte rich"
+    " maincontent postbody mw parser output",
+    "title": "title headline heading subtitle name h",
+    "lead": "dek standfirst summary lead lede intro excerpt teaser subhead kicker abstract",
+    "item": "card cards grid tile tiles item items list listing listings results result row rows"
+    " col cell thumb thumbnail thumbnails archive feed collection",
+    "slide": "carousel slider slide slides swiper slick splide gallery",
+    "product": "product products price prices pricing sku cart buy stock variant variants shipping"
+    " spec specs specification specifications attributes offer offers availability quantity"
+    " wishlist add checkout delivery returns",
+    "description": "description details detail desc overview features feature highlights bullets",
+    "review": "review reviews rating ratings stars testimonial testimonials aggregaterating",
+    "figure": "caption figcaption figure image images img photo photos picture media video credit"
+    " wp",
+    "forum": "thread topic message messages forum forums posts question questions answer answers"
+    " conversation reactions bbcode postcontent signature qapage",
+    "vote": "vote votes voting score like likes karma rank stats views count counter",
+    "quote": "quote quotes blockquote quoted pullquote",
+    "hidden": "hidden hide sr invisible noscript print noprint offscreen visuallyhidden screen"
+    " only",
+    "panel": "accordion collapse collapsed collapsible faq faqs panel panels tab tabs toggle"
+    " expand expandable",
+    "control": "form search filter filters sort sorting input button buttons btn cta link links"
+    " select option options field searchform contact action actions",
+    "docs": "doc docs documentation api reference guide tutorial section article help manual"
+    " docstring rst sphinx",
+    "code": "code highlight syntax snippet prettyprint codeblock hljs prism",
+    "recipe": "recipe ingredient ingredients instruction instructions directions nutrition method"
+    " wprm tasty",
+    "service": "service services hero block blocks landing team client clients partner partners"
+    " solution solutions benefits steps step",
+    "table": "table infobox navbox dataframe spec toolbox",
+    "edit": "edit editsection editor permalink anchor linenos gutter headerlink copybtn",
+}
+"""Words by group."""
+
+
+def _group_of() -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for bit, words in enumerate(GROUPS.values()):
+        for word in words.split():
+            found[word.encode()] = found.get(word.encode(), 0) | 1 << bit
+    return found
+
+
+WORDS = _group_of()
+"""The groups of a word as bits, the first group the lowest."""
+
+_CAPTION = re.compile(
+    r"(?:^|[\s_-])(?:wp-)?(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
+    r"(?:[\s_-]?(?:text|body|content))?(?:$|\s)|(?:image|photo|img|picture|media|figure)[\s_-]*caption",
+    re.I,
+)
+
+
+def says_caption(names: str) -> bool:
+    """Whether a class is that of the caption of a picture."""
+    return bool(names) and _CAPTION.search(names) is not None
+
+
+_ASIDE = re.compile(
+    r"(?:^|[\s_-])(?:editsection|edit-section|sr-only|screen-reader(?:-text)?|visually-?hidden"
+    r"|headerlink|anchorjs-link|linenos?)(?:$|[\s_-])",
+    re.I,
+)
+
+
+def says_aside(names: str) -> bool:
+    """Whether a class is that of a link or label inside a line that belongs to no text."""
+    return bool(names) and _ASIDE.search(names) is not None
