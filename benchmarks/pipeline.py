@@ -47,7 +47,7 @@ CATEGORIES = {
     "frame the rows of a page": ("extract", "ids", "parts"),
     "walk the page: text, images, captions": (
         "interleave", "blocks", "block_writer", "main_content", "image_sources", "captions",
-        "boilerplate_names", "markup", "urls",
+        "markup", "urls",
     ),
     "score text": ("text_scores", "repetition"),
     "decode and hash images": ("image_facts", "image_headers"),
