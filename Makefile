@@ -78,7 +78,7 @@ bench-extract: $(INSTALLED) ## measure what extraction keeps of a page, beside o
 	@$(PY) -m benchmarks.extraction $(ARGS)
 
 clean: ## remove environments, caches, builds and out/demo
-	rm -rf $(VENV) .venv-energon out/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-energon out/demo build transforms/_page_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used to make the environment; without one the standard library and pip do it.
@@ -110,11 +110,17 @@ $(BOOTSTRAPPED): requirements/uv.txt
 	fi; \
 	touch $@
 
-# Editable, built by the setuptools of the lock: nothing unpinned is downloaded.
-$(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml
+# Editable, built by the setuptools of the lock: nothing unpinned is downloaded. Where there is a C
+# compiler that builds the page kernel too, in transforms/; without one the numpy code does its work.
+KERNEL := setup.py $(wildcard transforms/_page_*.[ch])
+BUILT := from transforms.page_kernel import AVAILABLE as it; \
+	print("==> page kernel:", "built" if it else "not built (it takes a C compiler): numpy reads the pages")
+$(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml $(KERNEL)
 	@echo "==> installing requirements/dev.txt into $(VENV)"
 	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@rm -f transforms/_page_kernel*.so
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@$(PY) -c '$(BUILT)'
 	@touch $@
 
 $(ENERGON): $(BOOTSTRAPPED) requirements/energon.txt

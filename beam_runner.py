@@ -18,6 +18,10 @@ from rich.console import Console
 from pipeline.logs import silence_import_notice
 from schemas.errors import OutputError, StageError, UserError
 
+# A part is handled on one core: small products are far slower when each of them starts threads.
+# Set before NumPy is loaded, and passed on to worker processes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 app = typer.Typer(
     name="weft",
     help="Web crawls into corpora for multimodal pre-training: captioned images, interleaved "

@@ -21,7 +21,6 @@ from transforms.content_model import (
     ContentModel,
     block_weights,
 )
-from transforms.content_titles import COLUMNS
 from transforms.name_groups import GROUPS
 
 Array = npt.NDArray[Any]
@@ -53,6 +52,8 @@ class LabelledPage:
     """What each block counts; sums to 1."""
     counts: Array
     """Words of each block, float32."""
+    worth: float = 1.0
+    """What the page counts among others."""
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Batch:
     counts: Array
     offsets: Array
     wanted: Array
+    worth: Array
 
 
 def make_batch(pages: list[LabelledPage]) -> Batch:
@@ -110,6 +112,7 @@ def make_batch(pages: list[LabelledPage]) -> Batch:
         np.concatenate([page.counts for page in pages]),
         offsets,
         np.array([max(float((p.counts * p.target).sum()), 1) for p in pages], np.float32),
+        np.array([page.worth for page in pages], np.float32),
     )
 
 
@@ -122,7 +125,7 @@ def disturb(batch: Batch, rng: np.random.Generator) -> None:
     """
     pages = len(batch.pages)
     names = len(GROUPS)
-    first = batch.measures.shape[1] - COLUMNS - 2 * BITS
+    first = batch.measures.shape[1] - 2 * BITS
     nameless, tagless = rng.random(pages) < 0.25, rng.random(pages) < 0.15
     for start in (first, first + BITS):
         batch.measures[nameless[batch.page_of], start : start + names] = 0
@@ -224,7 +227,7 @@ def _loss_gradient(odds: Array, batch: Batch) -> Array:
     right = np.add.reduceat(n * p * y, starts)
     both = np.add.reduceat(n * p, starts) + batch.wanted
     f1 = 2 * n * y / both[batch.page_of] - (2 * right / both**2)[batch.page_of] * n
-    gradient = (p - y) * batch.weight - f1 * p * (1 - p)
+    gradient = ((p - y) * batch.weight - f1 * p * (1 - p)) * batch.worth[batch.page_of]
     return (gradient / len(batch.wanted))[:, None].astype(np.float32)
 
 

@@ -59,6 +59,8 @@ QUICK_EVERY = 6
 NO_WORSE = ("readability: F1", "wcxb: F1")
 """Text measures, of WCXB those of each page type too, that must reach trafilatura's."""
 FOLDS = RESULTS / "content_model_folds.npz"
+WHOLE = f"ours, {BACKENDS[0]}, all text nodes"
+"""Ours with headline and captions, which no set holds, left in."""
 PARTIAL_RESULTS = ROOT / "out" / "benchmarks"
 """Where anything less than the whole benchmark is written."""
 
@@ -87,10 +89,10 @@ class Bench:
         path.write_text(json.dumps(rows), encoding="utf-8")
         return path
 
-    def _ours(self, backend: str, name: str, path: Path) -> dict[str, Any]:
+    def _ours(self, backend: str, name: str, path: Path, *more: str) -> dict[str, Any]:
         held_out = self.folds is not None and name in LEARNED_FROM
         what = ["held-out", backend, str(self.folds)] if held_out else ["pages", backend]
-        return run_json([sys.executable, "-m", "benchmarks.extraction_ours", *what, path])
+        return run_json([sys.executable, "-m", "benchmarks.extraction_ours", *more, *what, path])
 
     def _peer(self, peer: str, path: Path) -> dict[str, Any]:
         script = Path(__file__).with_name("peers.py")
@@ -108,6 +110,8 @@ class Bench:
             for backend in self.backends:
                 if number == 0 or backend not in SLOW:
                     runs[f"ours, {backend}"].append(self._ours(backend, name, path))
+            if number == 0 and BACKENDS[0] in self.backends:
+                runs[WHOLE].append(self._ours(BACKENDS[0], name, path, "--whole"))
             for peer in peers:
                 runs[peer].append(self._peer(peer, path))
         images = {own: runs[own][0] for own in runs if own.startswith("ours")}

@@ -1,8 +1,8 @@
 """Our side of `make bench-extract`, a process a run: `python -m benchmarks.extraction_ours ...`.
 
 `pages BACKEND PAGES.json` extracts every page, `held-out BACKEND FOLDS.npz PAGES.json` does so with
-weights fitted to other sites, `agreement PAGES.json` compares the backends node by node. Prints a
-line of JSON.
+weights fitted to other sites; with `--whole` headline and captions stay in. `agreement PAGES.json`
+compares the backends node by node. Prints a line of JSON.
 """
 
 import json
@@ -28,9 +28,18 @@ CONFIG = ExtractConfig(max_seconds=600.0)
 """A deadline that nothing here reaches: what is found must not depend on the machine's speed."""
 
 
-def content_of(nodes: Sequence[Node]) -> Content:
-    """Text nodes one below the other, their light markup left in; images with their full size."""
-    text = "\n".join(node.text for node in nodes if node.text)
+def content_of(nodes: Sequence[Node], *, whole: bool = False) -> Content:
+    """Text nodes one below the other, their light markup left in; images with their full size.
+
+    The body text is what the sets hold: without the headline (the first heading, of level 1) and
+    without captions, which belong to their images. `whole` leaves both in.
+    """
+    texts = [node for node in nodes if node.text]
+    if not whole:
+        first = next((node for node in texts if node.role == "heading"), None)
+        headline = first if first and (first.text or "").startswith("# ") else None
+        texts = [node for node in texts if node is not headline and node.role != "caption"]
+    text = "\n".join(node.text or "" for node in texts)
     images = [
         [url for url in (node.image_url, node.full_url) if url]
         for node in nodes
@@ -40,7 +49,10 @@ def content_of(nodes: Sequence[Node]) -> Content:
 
 
 def our_extractor(
-    backend: str, model_of: Callable[[str], ContentModel | None] = lambda url: None
+    backend: str,
+    model_of: Callable[[str], ContentModel | None] = lambda url: None,
+    *,
+    whole: bool = False,
 ) -> Extractor:
     """The shipped extractor on a backend; a page that it refuses has nothing.
 
@@ -49,14 +61,15 @@ def our_extractor(
 
     def extract(html: str, url: str) -> Content:
         try:
-            return content_of(extract_page(html, url, CONFIG, backend, model_of(url)).nodes)
+            nodes = extract_page(html, url, CONFIG, backend, model_of(url)).nodes
+            return content_of(nodes, whole=whole)
         except DataError:
             return Content("", failed=True)
 
     return extract
 
 
-def held_out_extractor(backend: str, folds: Path) -> Extractor:
+def held_out_extractor(backend: str, folds: Path, *, whole: bool = False) -> Extractor:
     """The shipped extractor, with the content model of a fold that never saw the page's site.
 
     Args:
@@ -73,7 +86,7 @@ def held_out_extractor(backend: str, folds: Path) -> Extractor:
             if name.startswith(f"{fold}/")
         }
         models[fold] = as_whole_model(own)
-    return our_extractor(backend, lambda url: models[fold_of(site_of(url))])
+    return our_extractor(backend, lambda url: models[fold_of(site_of(url))], whole=whole)
 
 
 def first_difference(first: Sequence[Node], second: Sequence[Node]) -> int | None:
@@ -122,7 +135,9 @@ def compare_backends(pages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Program entry."""
-    what, *names, path = sys.argv[1:]
+    arguments = [each for each in sys.argv[1:] if each != "--whole"]
+    whole = len(arguments) < len(sys.argv) - 1
+    what, *names, path = arguments
     pin_to_one_core()
     with open(path, encoding="utf-8") as file:
         pages = json.load(file)
@@ -130,10 +145,10 @@ def main() -> None:
         result: Any = {"pages": len(pages), "differing": compare_backends(pages)}
     elif what == "held-out":
         backend, folds = names
-        result = run_pages(held_out_extractor(backend, Path(folds)), pages)
+        result = run_pages(held_out_extractor(backend, Path(folds), whole=whole), pages)
     else:
         (backend,) = names
-        result = run_pages(our_extractor(backend), pages)
+        result = run_pages(our_extractor(backend, whole=whole), pages)
     print(json.dumps(result))
 
 

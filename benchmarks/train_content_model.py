@@ -18,6 +18,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -28,15 +29,16 @@ import typer
 
 from benchmarks.content_network import LabelledPage, as_whole_model, fit, to_whole_numbers
 from benchmarks.extraction_data import DATA, load_set
-from transforms.content_features import Blocks
+from transforms.content_features import Blocks, measure_blocks
 from transforms.content_model import WEIGHTS, ContentModel, score_blocks
 from transforms.dom import Dom, parse_html
-from transforms.main_content import measure_page
 from transforms.urls import site_of
 
 RESULTS = Path(__file__).parent / "results"
 FOLDS = 4
 SETS = ("wcxb", "scrapinghub")
+CROPPED_WORTH = 0.25
+"""What a small page cut out of a large one counts beside it."""
 SHINGLE = 4
 """Words that must agree in a row for a long block to count as content."""
 _WORDS = re.compile(r"\w+")
@@ -142,11 +144,11 @@ def label_page(page: tuple[str, str, str, str, str]) -> list[LabelledPage]:
         return []
     small = crop(dom, whole.blocks, whole.target, Random(key))
     cropped = None if small is None else _label(f"{key}~", url, kind, small, truth)
-    return [whole] if cropped is None else [whole, cropped]
+    return [whole] if cropped is None else [whole, replace(cropped, worth=CROPPED_WORTH)]
 
 
 def _label(key: str, url: str, kind: str, dom: Dom, truth: list[str]) -> LabelledPage | None:
-    blocks = measure_page(dom)
+    blocks = measure_blocks(dom)
     if not len(blocks.size):
         return None
     words = [

@@ -236,8 +236,7 @@ class Walker(BlockWriter):
 
     def _open_link(self, node: int) -> int:
         """A link matters to the images in it: it may lead to their full size."""
-        closes = int(self.dom.closes[node])
-        if not self.content.images[node:closes].any():
+        if not self._pictures(node):
             return node
         self._links.append(picture_file(self.dom.attribute(node, "href"), self.base))
 
@@ -245,6 +244,9 @@ class Walker(BlockWriter):
             self._links.pop()
 
         return self._push(node, close)
+
+    def _pictures(self, node: int) -> bool:
+        return bool(self.content.images[node : int(self.dom.closes[node])].any())
 
     def _texts(self, node: int) -> list[str]:
         """The kept texts of an element."""
@@ -360,13 +362,7 @@ class Walker(BlockWriter):
         names = self.dom.attribute(node, "class")
         if names and says_aside(names) and not BREAKING[self.dom.tags[node]]:
             return int(self.dom.closes[node])
-        if (
-            names
-            and not self.captions
-            and says_caption(names)
-            # Some call the box around picture and caption so.
-            and not self.content.images[node : int(self.dom.closes[node])].any()
-        ):
+        if names and not self.captions and says_caption(names) and not self._pictures(node):
             return self._open_caption(node)
         return self._block(node) if BREAKING[self.dom.tags[node]] else node
 

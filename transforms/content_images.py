@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.content_features import BITS, LINKED_SHARE, Blocks, tag_bit
-from transforms.content_titles import COLUMNS
 from transforms.dom import Dom, code_table
 from transforms.name_groups import GROUPS
 
@@ -36,6 +35,8 @@ VERY_SURE = 3.0
 """Log-odds from which the model outweighs the name of a box around a picture."""
 TEASER = 500
 """Visible bytes below which a text beside a picture may be that of a teaser."""
+ISLAND = 200
+"""Visible bytes of text beside a picture that may be its caption, where kept text is around."""
 PROSE = 80
 """Visible bytes of a paragraph."""
 
@@ -47,12 +48,12 @@ _UNWANTED = ("share", "related", "profile", "subscribe", "comment", "navigation"
 
 
 def _near(blocks: Blocks, bit: int) -> Flags:
-    column = blocks.measures.shape[1] - COLUMNS - BITS + bit
+    column = blocks.measures.shape[1] - BITS + bit
     return blocks.measures[:, column] > 0
 
 
 def _around(blocks: Blocks, bit: int) -> Flags:
-    column = blocks.measures.shape[1] - COLUMNS - 2 * BITS + bit
+    column = blocks.measures.shape[1] - 2 * BITS + bit
     return blocks.measures[:, column] > 0
 
 
@@ -85,6 +86,17 @@ def _links_twice(dom: Dom, picture: int, around: int) -> bool:
         return False
     begin, end = dom.starts[around], dom.stops[dom.closes[around]]
     return dom.source.count(reference, begin, end) > 1
+
+
+def _nearest_kept(blocks: Blocks, keep: Flags, caption: Flags) -> npt.NDArray[np.bool_]:
+    """Whether the last text up to each block is kept, and the first text from it on."""
+    count = len(keep)
+    counted = (blocks.size > 0) & ~caption
+    numbers = np.arange(count)
+    last = np.maximum.accumulate(np.where(counted, numbers, -1))
+    following = np.minimum.accumulate(np.where(counted, numbers, count)[::-1])[::-1]
+    padded = np.append(keep, False)
+    return np.stack([padded[last] & (last >= 0), padded[following]])
 
 
 def select_pictures(
@@ -132,6 +144,7 @@ def select_pictures(
         places <= last_kept + 2 + reach
     )
     parents, closes, firsts = dom.parents, dom.closes, blocks.first
+    beside = _nearest_kept(blocks, keep, caption)
     liked = scores[places] > SURE
     prose = keep & (blocks.size >= PROSE) & (2 * blocks.measures[:, LINKED_SHARE] < 64)
     is_article = 2 * int(blocks.size[prose].sum()) > int(blocks.size[keep].sum())
@@ -142,7 +155,9 @@ def select_pictures(
             size, good = (sums[:, end] - sums[:, begin]).tolist()
             if size >= SOME_TEXT or element == 0:
                 teaser = is_article and size < TEASER and _links_twice(dom, tag, element)
-                chosen[tag] = not teaser and (like or 2 * good >= size)
+                island = size < ISLAND and begin > 0 and end < len(keep)
+                island = island and bool(beside[0, begin - 1] and beside[1, end])
+                chosen[tag] = not teaser and (like or island or 2 * good >= size)
                 break
             element = int(parents[element])
     # Captions go with their pictures.

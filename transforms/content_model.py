@@ -75,22 +75,25 @@ def score_blocks(blocks: Blocks, model: ContentModel | None = None) -> Array:
     count = len(blocks.size)
     if not count:
         return np.zeros(0, np.float32)
-    weights = block_weights(blocks.size)
-    running = np.zeros(count + 1, np.int64)
+    weights = block_weights(blocks.size).astype(np.float64)
+    running = np.zeros(count + 1)
     np.cumsum(weights, out=running[1:])
-    page = (np.zeros(count, np.int32), np.full(count, count, np.int32))
-    spans = [(*blocks.ranges[level],) for level in CONTAINERS] + [page]
-    divisors = [(running[end] - running[begin]) for begin, end in spans]
+    begins = np.concatenate([blocks.ranges[list(CONTAINERS), 0], np.zeros((1, count), np.int64)])
+    ends = np.concatenate([blocks.ranges[list(CONTAINERS), 1], np.full((1, count), count)])
+    divisors = (running[ends] - running[begins])[:, :, None]
 
     def mix(values: Array) -> Array:
+        # Sums of whole numbers below 2**53, exact in float64.
         width = values.shape[1]
-        sums = np.zeros((count + 1, width), np.int64)
-        np.cumsum(values.astype(np.int64) * weights[:, None], axis=0, out=sums[1:])
-        parts = [values, np.zeros_like(values), np.zeros_like(values)]
-        parts[1][1:], parts[2][:-1] = values[:-1], values[1:]
-        for (begin, end), divisor in zip(spans, divisors, strict=True):
-            parts.append(((sums[end] - sums[begin]) // divisor[:, None]).astype(np.float32))
-        return np.concatenate(parts, axis=1)
+        sums = np.zeros((count + 1, width))
+        np.cumsum(values * weights[:, None], axis=0, out=sums[1:])
+        means = np.floor((sums[ends] - sums[begins]) / divisors)
+        mixed = np.zeros((count, width * (3 + len(ends))), np.float32)
+        mixed[:, :width] = values
+        mixed[1:, width : 2 * width] = values[:-1]
+        mixed[:-1, 2 * width : 3 * width] = values[1:]
+        mixed[:, 3 * width :] = means.transpose(1, 0, 2).reshape(count, -1)
+        return mixed
 
     first, second, third, last = model.layers
     values = _layer(blocks.measures, first, blocks.page @ model.page)

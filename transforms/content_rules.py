@@ -5,6 +5,7 @@
   it holds more than `MAX_SHARE` of the page's text: scripts show and hide whole pages.
 - **Wholes.** A table of data, a listing of code and a list of links are kept or left out whole, by
   most of their text.
+- **Code.** A listing between kept texts stays.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
   heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
@@ -47,20 +48,26 @@ _STYLED = re.compile(rb"display\s*:\s*none|visibility\s*:\s*hidden")
 
 def _attribute_values(dom: Dom, lead: bytes) -> list[tuple[int, bytes]]:
     """The tags whose source holds an attribute, as `b' role="'`, and its value."""
-    source, found = dom.source, []
+    source, places = dom.source, []
     place = source.find(lead)
     while place >= 0:
-        tag = int(np.searchsorted(dom.starts, place)) - 1
-        begin = place + len(lead)
-        if place < dom.stops[tag]:
-            found.append((tag, source[begin : source.index(b'"', begin)]))
-        place = source.find(lead, begin)
-    return found
+        places.append(place)
+        place = source.find(lead, place + len(lead))
+    if not places:
+        return []
+    tags = np.searchsorted(dom.starts, places) - 1
+    in_tag = np.array(places) < dom.stops[tags]
+    return [
+        (tag, source[place + len(lead) : source.index(b'"', place + len(lead))])
+        for tag, place, inside in zip(tags.tolist(), places, in_tag.tolist(), strict=True)
+        if inside
+    ]
 
 
 def _unseen(dom: Dom) -> list[int]:
     tags = [tag for tag, value in _attribute_values(dom, b' hidden="') if value != b"until-found"]
-    if b"none" in dom.source or b"hidden" in dom.source:
+    # Few styles hide: look for what does, not at every style.
+    if b"display" in dom.source or b"visibility" in dom.source:
         tags += [tag for tag, value in _attribute_values(dom, b' style="') if _STYLED.search(value)]
     return tags
 
@@ -111,6 +118,21 @@ def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) 
         if codes[wholes[each]] == CODES["table"] and _LAYOUT_INSIDE[inside].any():
             continue
         keep[spans[each, 0] : spans[each, 1]] = 2 * totals[1, each] > totals[0, each]
+
+
+def keep_code(dom: Dom, blocks: Blocks, keep: Flags) -> None:
+    """Keeps listings of code that stand between kept texts."""
+    listings = dom.positions("pre")
+    if not listings:
+        return
+    closes = dom.closes[listings]
+    spans = np.searchsorted(blocks.first, np.stack([listings, closes], axis=1))
+    texts = np.flatnonzero(blocks.size > 0)
+    for begin, end in spans.tolist():
+        before = texts[np.searchsorted(texts, begin) - 1 : np.searchsorted(texts, begin)]
+        behind = texts[np.searchsorted(texts, end) : np.searchsorted(texts, end) + 1]
+        if len(before) and len(behind) and keep[before[0]] and keep[behind[0]]:
+            keep[begin:end] = True
 
 
 def drop_lone_headings(dom: Dom, blocks: Blocks, keep: Flags) -> None:

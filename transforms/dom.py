@@ -23,7 +23,7 @@ from transforms.html_parsers import (
     VOID,
     canonical_beautifulsoup,
     canonical_lexbor,
-    limit_source,
+    prepare_source,
 )
 
 Ints = npt.NDArray[np.int64]
@@ -236,15 +236,15 @@ def parse_html(html: str, backend: str = "lexbor") -> Dom:
         HtmlParseError: The backend refuses the page.
         PageTooLargeError: More than `MAX_TAGS` tags, or `MAX_ATTRIBUTES` in one.
     """
-    html = limit_source(html)
+    source = prepare_source(html)
     try:
         if backend == "lexbor":
             try:
-                return Dom(canonical_lexbor(html))
+                return Dom(canonical_lexbor(source))
             except _UnreadableError:
-                return Dom(canonical_lexbor(html, node_by_node=True))
+                return Dom(canonical_lexbor(source, node_by_node=True))
         if backend == "beautifulsoup":
-            return Dom(canonical_beautifulsoup(html))
+            return Dom(canonical_beautifulsoup(source))
     except _UnreadableError:
         raise HtmlParseError(f"{backend}: the tree cannot be written as markup") from None
     raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")

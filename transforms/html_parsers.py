@@ -24,6 +24,7 @@ import numpy.typing as npt
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
 from schemas.errors import HtmlParseError, PageTooLargeError
+from transforms import page_kernel
 from transforms.markup import word_set
 
 Octets = npt.NDArray[Any]
@@ -84,9 +85,7 @@ def _tag_names(source: bytes) -> tuple[Octets, Octets]:
     return starts, following | _LOWER
 
 
-def _check_attributes(html: str, starts: Octets, size: int) -> None:
-    if np.diff(np.append(starts, size)).max(initial=0) < _LONG_TAG_LENGTH:
-        return
+def _check_attributes(html: str) -> None:
     # Scripts are passed over: a comparison in one looks like a tag.
     for match in _TAG.finditer(html):
         if match.group(3) and match.end() - match.start() > _LONG_TAG_LENGTH:
@@ -196,32 +195,31 @@ def _write_lexbor(root: Any) -> bytes:
         node = following
 
 
-def canonical_lexbor(html: str, *, node_by_node: bool = False) -> bytes:
+def canonical_lexbor(source: bytes, *, node_by_node: bool = False) -> bytes:
     """Canonical markup by lexbor, UTF-8, from `<html>` on.
 
     Args:
-        html: The page.
+        source: The page, UTF-8.
         node_by_node: Write it here, not in lexbor: some ten times slower, and safe where element
         or attribute names hold characters like `<` that markup cannot spell.
 
     Raises `HtmlParseError`.
     """
     try:
-        # Bytes, because lexbor takes no lone surrogates; the document keeps the bytes alive.
-        tree = LexborHTMLParser(html.encode("utf-8", "replace"))
+        tree = LexborHTMLParser(source)
         if tree.root is None:
             raise HtmlParseError("lexbor: the page has no root element")
         if node_by_node:
             return _write_lexbor(tree.root)
         tree.strip_tags(NEVER_READ)
-        source = (tree.html or "").encode("utf-8", "replace")
+        markup = (tree.html or "").encode("utf-8", "replace")
     except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
         raise HtmlParseError(f"lexbor: {error}") from error
-    if _RAW_TEXT.search(source):
+    if (b"<xmp" in markup or b"<plaintext" in markup) and _RAW_TEXT.search(markup):
         return _write_lexbor(tree.root)
-    if b"<!--" in source:
-        source = _COMMENT.sub(b"", source)
-    return source[source.index(b"<html") :]
+    if b"<!--" in markup:
+        markup = _COMMENT.sub(b"", markup)
+    return markup[markup.index(b"<html") :]
 
 
 def _without_templates(html: str) -> str:
@@ -242,7 +240,7 @@ def _without_templates(html: str) -> str:
     return "".join(kept)
 
 
-def canonical_beautifulsoup(html: str) -> bytes:
+def canonical_beautifulsoup(source: bytes) -> bytes:
     """Canonical markup by BeautifulSoup over html5lib, UTF-8, from `<html>` on.
 
     Raises `HtmlParseError`.
@@ -257,7 +255,7 @@ def canonical_beautifulsoup(html: str) -> bytes:
             # prompt.
             warnings.simplefilter("ignore")
             soup = BeautifulSoup(
-                _without_templates(html.encode("utf-8", "replace").decode("utf-8")),
+                _without_templates(source.decode("utf-8")),
                 "html5lib",
                 multi_valued_attributes=None,
             )
@@ -288,17 +286,27 @@ def canonical_beautifulsoup(html: str) -> bytes:
     return "".join(out).encode("utf-8", "replace")
 
 
-def limit_source(html: str) -> str:
-    """The source of a page as the parsers may see it, without nesting that costs its square.
+def prepare_source(html: str) -> bytes:
+    """The source of a page as the parsers may see it, UTF-8.
+
+    Nesting that costs its square is taken out and, where the kernel is there, what stands in
+    scripts and styles, which is not read.
 
     Raises:
         PageTooLargeError: A tag with more than `MAX_ATTRIBUTES` attributes.
     """
+    # Bytes, because lexbor takes no lone surrogates.
     source = html.encode("utf-8", "replace")
-    starts, names = _tag_names(source)
-    _check_attributes(html, starts, len(source))
-    if len(starts) > _DEPTH_CHECK_FROM or (
-        len(starts) > _FORMATTING_CHECK_FROM and _leaves_formatting(names)
+    if page_kernel.AVAILABLE:
+        slimmed, tags, longest = page_kernel.slim(source)
+    else:
+        starts, _ = _tag_names(source)
+        slimmed, tags = source, len(starts)
+        longest = int(np.diff(np.append(starts, len(source))).max(initial=0))
+    if longest >= _LONG_TAG_LENGTH:
+        _check_attributes(html)
+    if tags > _DEPTH_CHECK_FROM or (
+        tags > _FORMATTING_CHECK_FROM and _leaves_formatting(_tag_names(source)[1])
     ):
-        return _limit_depth(html)
-    return html
+        return _limit_depth(html).encode("utf-8", "replace")
+    return slimmed

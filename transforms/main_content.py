@@ -13,7 +13,7 @@ Every block of text and every picture of a page gets the log-odds of being conte
 What cannot be told apart is kept: losing a paragraph costs more than keeping a byline.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,11 @@ from transforms.content_model import ContentModel, score_blocks
 from transforms.content_rules import (
     drop_lone_headings,
     drop_twins,
+    keep_code,
     keep_headline,
     keep_whole,
     sure_chrome,
 )
-from transforms.content_titles import title_measures
 from transforms.dom import Dom, code_table
 
 THRESHOLD = -0.3
@@ -80,24 +80,19 @@ def decide(
     threshold = min(THRESHOLD, float(scores[blocks.size > 0].max(initial=-100.0)) - BELOW_BEST)
     keep = (scores > threshold) & ~chrome
     keep_whole(dom, blocks, blocks.measures[:, LINKED_SHARE] / 64, keep)
+    keep_code(dom, blocks, keep)
     drop_twins(dom, blocks, keep)
     drop_lone_headings(dom, blocks, keep)
     keep_headline(dom, blocks, keep, chrome)
     return keep
 
 
-def measure_page(dom: Dom) -> Blocks:
-    """The blocks of a page with all that the model weighs."""
-    blocks = measure_blocks(dom)
-    if not len(blocks.first):
-        return blocks
-    titles = title_measures(dom, blocks.first)
-    return replace(blocks, measures=np.concatenate([blocks.measures, titles], axis=1))
-
-
 def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
     """The content of a page."""
-    blocks = measure_page(dom)
+    blocks = measure_blocks(dom)
+    if not len(blocks.first):
+        nothing = np.zeros(len(dom), np.bool_)
+        return Content(nothing, nothing, nothing)
     chrome = sure_chrome(dom, blocks)
     scores = score_blocks(blocks, model)
     keep = decide(dom, blocks, scores, chrome)

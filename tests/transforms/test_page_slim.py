@@ -1,0 +1,256 @@
+"""`slim` leaves the tree that a parser builds, but for the texts of scripts and styles."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from selectolax.lexbor import LexborHTMLParser
+
+from benchmarks.extraction_data import SETS, load_set, load_site_pages
+from transforms import page_kernel
+from transforms.html_parsers import canonical_lexbor
+
+pytestmark = pytest.mark.skipif(
+    not page_kernel.AVAILABLE, reason="the page kernel was not built: there was no C compiler"
+)
+derandomized = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=1000,
+)
+
+
+def tree_of(html: str) -> list[tuple[Any, ...]]:
+    """The tree that lexbor builds, without the texts of scripts and styles."""
+    nodes: list[tuple[Any, ...]] = []
+    waiting = [(LexborHTMLParser(html.encode()).root, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        while node is not None:
+            if node.tag != "-text":
+                nodes.append((depth, node.tag, sorted(node.attributes.items(), key=str)))
+            elif node.parent is None or node.parent.tag not in ("script", "style"):
+                nodes.append((depth, node.text_content))
+            if node.first_child is not None:
+                waiting.append((node.next, depth))
+                node, depth = node.first_child, depth + 1
+            else:
+                node = node.next
+    return nodes
+
+
+# Sources, and what is left of them.
+SLIM = {
+    "script": ("a<script>x < '</p>'</script>b", "a<script></script>b"),
+    "attributes": (
+        "<script src='a>b' x=\">\">y</script >z",
+        "<script src='a>b' x=\">\"></script >z",
+    ),
+    "letters of any case": ("<SCRIPT>x</ScRiPt\n>y", "<SCRIPT></ScRiPt\n>y"),
+    "style": ("<style>p > a {}</style>", "<style></style>"),
+    "not its end": ("<script>a</scripts></ script></style></script/>b", "<script></script/>b"),
+    "empty": ("<script></script>", "<script></script>"),
+    "unclosed": ("<p><script>a<p>", "<p><script>a<p>"),
+    "unclosed style": ("<p><style>a</style", "<p><style>a</style"),
+    "comment in a script": ("<script><!-- a --></script>b", "<script><!-- a --></script>b"),
+    "script in a script": (
+        "<script><!--<script></script>a--></script><script>b</script>",
+        "<script><!--<script></script>a--></script><script></script>",
+    ),
+    "script in a comment in a script": (
+        "<script><!--<script>--></script><style>b</style>",
+        "<script><!--<script>--></script><style></style>",
+    ),
+    "comment that ends at once": (
+        "<script><!--><script>a</script><script>b</script>",
+        "<script><!--><script>a</script><script></script>",
+    ),
+    "in a comment": (
+        "<!--<script>a</script>--><!--><script>b</script>",
+        "<!--<script>a</script>--><!--><script></script>",
+    ),
+    "comment ends": (
+        "<!-- a --!><script>b</script><!---><script>c</script><!-- --<script>d</script>",
+        "<!-- a --!><script></script><!---><script></script><!-- --<script>d</script>",
+    ),
+    "in a title": (
+        "<title><script>a</title><script>b</script>",
+        "<title><script>a</title><script></script>",
+    ),
+    "in a textarea": (
+        "<textarea><style>a</textarea>b</style>",
+        "<textarea><style>a</textarea>b</style>",
+    ),
+    "in raw text": (
+        "<xmp><script>a</xmp><iframe><style></iframe><style>b</style>",
+        "<xmp><script>a</xmp><iframe><style></iframe><style></style>",
+    ),
+    "plaintext": ("<plaintext><script>a</script>", "<plaintext><script>a</script>"),
+    "in a value": (
+        "<p title='<script>'>a<p title=\"</script>\">",
+        "<p title='<script>'>a<p title=\"</script>\">",
+    ),
+    "quotes that are none": (
+        '<p a"b><script>c</script>"<p a=b\'><script>d</script>',
+        '<p a"b><script></script>"<p a=b\'><script></script>',
+    ),
+    "= as a name": (
+        "<p ='><script>a</script>'><script>b</script>",
+        "<p ='><script></script>'><script></script>",
+    ),
+    "no tags": (
+        "< script>a</script>1 <2</><? <script>?><script>b</script>",
+        "< script>a</script>1 <2</><? <script>?><script></script>",
+    ),
+    "declarations": (
+        '<!doctype html "<script>"><script>a</script><![CDATA[>]]><style>b</style>',
+        None,
+    ),
+    "svg": (
+        "<svg><style>a<p>b</style></svg><style>c</style>",
+        "<svg><style>a<p>b</style></svg><style>c</style>",
+    ),
+    "svg with nothing special": (
+        "<svg><title>t</title><path d='' /></svg><style>c</style>",
+        "<svg><title>t</title><path d='' /></svg><style></style>",
+    ),
+    "style in svg": (
+        "<svg><style>a</style></svg><style>c</style>",
+        "<svg><style>a</style></svg><style></style>",
+    ),
+    "html in svg": (
+        "<svg><desc><b></desc></svg><style>c</style>",
+        "<svg><desc><b></desc></svg><style>c</style>",
+    ),
+    "cdata in svg": (
+        "<svg><![CDATA[<style>]]></svg><style>c</style>",
+        "<svg><![CDATA[<style>]]></svg><style>c</style>",
+    ),
+    "select": ("<select><style></select><p>a</style>", "<select><style></select><p>a</style>"),
+    "behind a select": (
+        "<select><option>a</select><style>b</style>",
+        "<select><option>a</select><style></style>",
+    ),
+    "template": (
+        "<template><col><script></template><p>a</script>",
+        "<template><col><script></template><p>a</script>",
+    ),
+    "zones that cross": (
+        "<select><template></select></template><style>a</style>",
+        "<select><template></select></template><style>a</style>",
+    ),
+    "frameset": (
+        "<frameset></frameset><script>a</script>",
+        "<frameset></frameset><script>a</script>",
+    ),
+    "cut off": ("<script>a</script><script", "<script></script><script"),
+    "cut off in a value": (
+        "<script>a</script><p a='<script>b</script>",
+        "<script></script><p a='<script>b</script>",
+    ),
+    "beginnings": ("<script>a</script><", "<script></script><"),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), SLIM.values(), ids=SLIM.keys())
+def test_slim_drops_what_cannot_be_markup(source: str, expected: str | None) -> None:
+    found, _, _ = page_kernel.slim(source.encode())
+    if expected is not None:
+        assert found.decode() == expected
+    assert tree_of(found.decode()) == tree_of(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "longest"),
+    [
+        ("", 0, 0),
+        ("abc", 0, 0),
+        ("a<b>c", 1, 4),
+        ("<b>c</b>", 2, 4),
+        ("<p>" + "x" * 100 + "<br>", 2, 103),
+        ("<script>" + "<" * 200 + "</script>", 202, 9),
+        ("<i>" * 50, 50, 3),
+    ],
+)
+def test_slim_counts_tags_and_the_way_between_them(source: str, count: int, longest: int) -> None:
+    assert page_kernel.slim(source.encode())[1:] == (count, longest)
+
+
+RAW = ["<script>", "<style>", "<title>", "<textarea>", "<xmp>", "<iframe>", "<noembed>"]
+ENDS = [
+    "</script>", "</style>", "</title>", "</textarea>", "</SCRIPT\n>", "</style/>", "-->", "--!>",
+    "</svg>", "</math>", "</desc>", "</mi>", "</select>", "</template>", "</noscript>", "</table>",
+    "</head>", "</body>", "</html>", "</p>", "</div>", "</br>", "</>", "]]>", "'>", '">', ">", "",
+]  # fmt: skip
+ZONES = [
+    "<svg>", "<math><mi>", "<select>", "<template><col>", "<table><colgroup>", "<noscript>",
+    "<head><noscript>", "<title>", "<!--", "<script><!--", "<svg><desc>", "<frameset>",
+    "<svg><title>", "<svg><foreignObject>", "<math><annotation-xml encoding='text/html'>", "",
+]  # fmt: skip
+OTHERS = [
+    "<svg/>", "<script/>", "<script ", "<Style\t>", "<option>", "<table>", "<tr><td>", "<col>",
+    "<frame>", "<noframes>", "<plaintext>", "<head>", "<body>", "<p>", "<b>", "<a>", "<button>",
+    "<input>", "<image>", "<![CDATA[", "<!doctype ", "<?php ", "<!-->", "<!--->", "<p a='",
+    '<p a="', "<", "</", "-", "=", "'", '"', "a", " ", "\x00", "&lt;", "\r\n", "<mtext>",
+    "<mglyph>", "<form>", "<textarea ",
+]  # fmt: skip
+SOUP = [*RAW, *ENDS, *ZONES, *OTHERS]
+
+
+@derandomized
+@given(st.lists(st.sampled_from(SOUP), max_size=40))
+def test_slim_leaves_the_tree_as_it_was(drawn: list[str]) -> None:
+    source = " ".join(drawn)
+    found, _, _ = page_kernel.slim(source.encode())
+    if found != source.encode():
+        assert tree_of(found.decode()) == tree_of(source)
+
+
+@derandomized
+@given(
+    st.lists(st.sampled_from(SOUP), max_size=6),
+    st.sampled_from(ZONES),
+    st.sampled_from(ENDS),
+    st.sampled_from(["script", "style", "title", "textarea"]),
+)
+def test_slim_leaves_the_tree_as_it_was_around_what_changes_the_reading(
+    drawn: list[str], first: str, last: str, name: str
+) -> None:
+    raw = f"<{name}>a<b>c<p>d{last}</{name}>"
+    source = f"<p>{first}{''.join(drawn)}{last}{raw}e<style>f<i></style>g"
+    found, _, _ = page_kernel.slim(source.encode())
+    if found != source.encode():
+        assert tree_of(found.decode()) == tree_of(source)
+
+
+def test_slim_leaves_real_trees_as_they_were(shared_data: Path) -> None:
+    before = after = 0
+    pages = [page for name in SETS for page in load_set(name, shared_data)[::11]]
+    for html in [page.html for page in pages + load_site_pages(shared_data)[::11]]:
+        source = html.encode("utf-8", "replace")
+        found, _, _ = page_kernel.slim(source)
+        assert canonical_lexbor(found) == canonical_lexbor(source)
+        before, after = before + len(source), after + len(found)
+    assert after < 0.75 * before
+
+
+def test_slim_is_linear_in_the_source() -> None:
+    for piece in (
+        "<script>",
+        "<style>x",
+        "<!--",
+        "<script><!--<script>",
+        "<svg><desc>",
+        "</",
+        "<p a='",
+        "<title>",
+    ):
+        source = (piece * 300_000).encode()
+        start = time.process_time()
+        page_kernel.slim(source)
+        assert time.process_time() - start < 1, piece

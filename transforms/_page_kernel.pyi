@@ -1,0 +1,38 @@
+"""The module that `setup.py` builds where there is a C compiler; `page_kernel.py` is its caller."""
+
+import numpy as np
+import numpy.typing as npt
+
+def slim(source: bytes, /) -> tuple[bytes, int, int]: ...
+def tag_names(packed: bytes, codes: bytes, is_void: bytes, other: int, /) -> object: ...
+def read_tags(names: object, source: bytes, max_tags: int, /) -> tuple[bytes, ...] | None: ...
+def measure_tables(
+    words: bytes,
+    attributes: bytes,
+    hidden: int,
+    seed: int,
+    traits: bytes,
+    tag_bits: bytes,
+    counted: bytes,
+    counters: bytes,
+    first_edges: bytes,
+    last_edges: bytes,
+    levels: int,
+    first_count: int,
+    last_count: int,
+    groups: int,
+    bits: int,
+    sentence: int,
+    /,
+) -> object: ...
+def measure_blocks(
+    tables: object,
+    source: bytes,
+    tags: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    closes: npt.NDArray[np.int64],
+    levels: npt.NDArray[np.int64],
+    parents: npt.NDArray[np.int64],
+    /,
+) -> tuple[bytes, ...]: ...

@@ -1,0 +1,292 @@
+/* The contents of scripts and styles, which nobody reads from the tree, found as a tokenizer does.
+
+   This follows the states of html.spec.whatwg.org, 13.2.5. A parser changes some of them by what it
+   has built: in `svg` and `math` a script is markup, and in `select`, `template` and `frameset` some
+   start tags are passed over, so that what follows them is markup too. These are zones: while one may
+   be open nothing is dropped, and what reads differently there ends the search. */
+
+#include "_page_kernel.h"
+
+/* `RAW`: its content is text. `LAST`: nothing behind it is looked at. `INTEGRATION`: in `svg` and
+   `math`, its content is HTML. */
+typedef enum { SCRIPT, STYLE, RAW, LAST, ZONE, INTEGRATION } Kind;
+
+enum { LONGEST_NAME = 16, MAX_ZONES = 64 };
+
+typedef struct {
+    uint8_t length;
+    char name[LONGEST_NAME];
+    Kind kind;
+} Special;
+
+/* Elements that change how the source is read, by length. */
+static const Special SPECIAL[] = {
+    {2, "mi", INTEGRATION},
+    {2, "mo", INTEGRATION},
+    {2, "mn", INTEGRATION},
+    {2, "ms", INTEGRATION},
+    {3, "svg", ZONE},
+    {3, "xmp", RAW},
+    {4, "math", ZONE},
+    {4, "desc", INTEGRATION},
+    {5, "style", STYLE},
+    {5, "title", RAW},
+    {5, "mtext", INTEGRATION},
+    {6, "script", SCRIPT},
+    {6, "iframe", RAW},
+    {6, "select", ZONE},
+    {7, "noembed", RAW},
+    {8, "noframes", RAW},
+    {8, "textarea", RAW},
+    {8, "template", ZONE},
+    {8, "frameset", LAST},
+    {9, "plaintext", LAST},
+    {13, "foreignobject", INTEGRATION},
+    {14, "annotation-xml", INTEGRATION},
+};
+
+enum { SPECIALS = sizeof SPECIAL / sizeof *SPECIAL };
+
+typedef struct {
+    const uint8_t *at;
+    size_t size;
+    const Special *zones[MAX_ZONES]; /* that may be open, the innermost last */
+    size_t zone_count;
+} Source;
+
+static bool is_letter(uint8_t byte)
+{
+    return (uint8_t)((byte | 0x20) - 'a') < 26;
+}
+
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\f' || byte == '\r';
+}
+
+static bool ends_name(uint8_t byte)
+{
+    return is_space(byte) || byte == '/' || byte == '>';
+}
+
+/* Whether a name stands somewhere, in letters of any case, with something behind that ends it. */
+static bool is_name(const Source *source, size_t at, const char *name, size_t length)
+{
+    if (source->size - at <= length || !ends_name(source->at[at + length]))
+        return false;
+    for (size_t nth = 0; nth < length; nth++) {
+        uint8_t byte = source->at[at + nth];
+        if ((is_letter(byte) ? byte | 0x20 : byte) != (uint8_t)name[nth])
+            return false;
+    }
+    return true;
+}
+
+static const Special *special_at(const Source *source, size_t at, size_t length)
+{
+    for (size_t nth = 0; nth < SPECIALS && SPECIAL[nth].length <= length; nth++)
+        if (SPECIAL[nth].length == length && is_name(source, at, SPECIAL[nth].name, length))
+            return &SPECIAL[nth];
+    return NULL;
+}
+
+static size_t find(const Source *source, size_t from, uint8_t byte)
+{
+    return find_byte(source->at, source->size, from, byte);
+}
+
+/* The offset behind the `>` that ends a tag, or the size; from behind its name. */
+static size_t tag_end(const Source *source, size_t at)
+{
+    const uint8_t *octets = source->at;
+    size_t size = source->size;
+    for (;;) {
+        while (at < size && (is_space(octets[at]) || octets[at] == '/'))
+            at++;
+        if (at == size)
+            return size;
+        if (octets[at] == '>')
+            return at + 1;
+        at++; /* a name begins with anything, `=` too */
+        while (at < size && !ends_name(octets[at]) && octets[at] != '=')
+            at++;
+        while (at < size && is_space(octets[at]))
+            at++;
+        if (at == size || octets[at] != '=')
+            continue;
+        at++;
+        while (at < size && is_space(octets[at]))
+            at++;
+        if (at == size)
+            return size;
+        /* A `>` in quotes does not end the tag; quotes count only here. */
+        if (octets[at] == '"' || octets[at] == '\'') {
+            at = find(source, at + 1, octets[at]);
+            at += at < size;
+        } else
+            while (at < size && !is_space(octets[at]) && octets[at] != '>')
+                at++;
+    }
+}
+
+/* The offset behind a comment, from behind its `<!--`; or the size. */
+static size_t comment_end(const Source *source, size_t at)
+{
+    const uint8_t *octets = source->at;
+    size_t size = source->size, begin = at;
+    if (at < size && octets[at] == '>')
+        return at + 1;
+    if (size - at >= 2 && octets[at] == '-' && octets[at + 1] == '>')
+        return at + 2;
+    /* `-->` or `--!>`, whose dashes are not those that begin it. */
+    for (; (at = find(source, at, '>')) < size; at++) {
+        size_t bang = at - begin >= 3 && octets[at - 1] == '!';
+        if (at - begin >= 2 + bang && octets[at - 1 - bang] == '-' && octets[at - 2 - bang] == '-')
+            return at + 1;
+    }
+    return size;
+}
+
+/* The offset of the end tag of an element whose content is text, or the size. */
+static size_t text_end(const Source *source, size_t at, const Special *element)
+{
+    for (; (at = find(source, at, '<')) < source->size; at++)
+        if (source->size - at > 2 && source->at[at + 1] == '/'
+            && is_name(source, at + 2, element->name, element->length))
+            return at;
+    return source->size;
+}
+
+/* The same for a script: after `<!--`, up to `-->`, a `<script>` in it hides its own end tag. */
+static size_t script_end(const Source *source, size_t at, bool *is_escaped)
+{
+    const uint8_t *octets = source->at;
+    bool escaped = false, hidden = false;
+    *is_escaped = false;
+    for (; at < source->size; at++) {
+        if (!escaped && (at = find(source, at, '<')) == source->size)
+            break;
+        size_t left = source->size - at;
+        if (octets[at] == '>' && octets[at - 1] == '-' && octets[at - 2] == '-')
+            escaped = hidden = false;
+        if (octets[at] != '<' || left < 4)
+            continue;
+        if (octets[at + 1] == '/' && is_name(source, at + 2, "script", 6)) {
+            if (!hidden)
+                return at;
+            hidden = false;
+        } else if (escaped && is_name(source, at + 1, "script", 6))
+            hidden = true;
+        else if (!escaped && !memcmp(octets + at, "<!--", 4)) {
+            escaped = *is_escaped = true;
+            at += 3;
+        }
+    }
+    return source->size;
+}
+
+/* The offset behind the content of a special element, whose start tag ends at `at`; or the size. */
+static size_t pass_content(Source *source, size_t at, const Special *element, bool *can_go)
+{
+    bool is_escaped = false;
+    *can_go = false;
+    if (element->kind == LAST || (element->kind == ZONE && source->zone_count == MAX_ZONES))
+        return source->size;
+    if (element->kind == ZONE) {
+        source->zones[source->zone_count++] = element;
+        return at;
+    }
+    if (source->zone_count) {
+        /* Text or markup, whichever it is: it is read alike only if it ends before the next tag. */
+        size_t next = find(source, at, '<');
+        return next == text_end(source, at, element) ? next : source->size;
+    }
+    if (element->kind == INTEGRATION)
+        return at;
+    at = element->kind == SCRIPT ? script_end(source, at, &is_escaped) : text_end(source, at, element);
+    *can_go = element->kind != RAW && !is_escaped && at < source->size;
+    return at;
+}
+
+/* Passes the end tag of a special element; false where it may not close what it names. */
+static bool close_zone(Source *source, const Special *element)
+{
+    if (element->kind != ZONE || !source->zone_count)
+        return true;
+    source->zone_count--;
+    return source->zones[source->zone_count] == element;
+}
+
+/* Finds the contents of scripts and styles that can go: begins and ends, in turn. */
+Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
+{
+    Source source = {.at = octets, .size = size};
+    for (size_t at = 0; (at = find(&source, at, '<')) < size;) {
+        if (size - at < 3)
+            break;
+        bool is_end = octets[at + 1] == '/';
+        size_t name = at + 1 + is_end, end = name;
+        if (!is_letter(octets[name])) {
+            if (!memcmp(octets + at, "<!-", 3) && size - at > 3 && octets[at + 3] == '-')
+                at = comment_end(&source, at + 4);
+            else if (source.zone_count && octets[at + 1] == '!' && octets[at + 2] == '[')
+                break; /* CDATA in `svg` and `math`, a comment elsewhere */
+            else if (is_end || octets[name] == '!' || octets[name] == '?')
+                at = find(&source, name, '>');
+            else
+                at++;
+            continue;
+        }
+        while (end < size && !ends_name(octets[end]))
+            end++;
+        const Special *element = special_at(&source, name, end - name);
+        at = tag_end(&source, end);
+        if (!element)
+            continue;
+        if (is_end) {
+            if (!close_zone(&source, element))
+                break;
+            continue;
+        }
+        bool can_go;
+        size_t content = at;
+        at = pass_content(&source, at, element, &can_go);
+        if (can_go && at > content && !(add_place(cuts, content) && add_place(cuts, at)))
+            return NO_MEMORY;
+    }
+    return READ;
+}
+
+size_t count_byte(const uint8_t *octets, size_t size, uint8_t byte)
+{
+    size_t count = 0, at = 0;
+    for (; size - at >= 64; at += 64)
+        count += (size_t)__builtin_popcountll(equal_bytes(octets + at, byte, 0));
+    for (; at < size; at++)
+        count += octets[at] == byte;
+    return count;
+}
+
+/* The longest way from one `byte` to the next or to the end. */
+size_t longest_way(const uint8_t *octets, size_t size, uint8_t byte)
+{
+    size_t longest = 0, last = find_byte(octets, size, 0, byte);
+    while (last < size) {
+        size_t next = find_byte(octets, size, last + 1, byte);
+        longest = next - last > longest ? next - last : longest;
+        last = next;
+    }
+    return longest;
+}
+
+/* What is left of a source without what is cut out of it. */
+void copy_between(const uint8_t *source, size_t size, const Places *cuts, uint8_t *out)
+{
+    size_t from = 0;
+    for (size_t cut = 0; cut < cuts->count; cut += 2) {
+        memcpy(out, source + from, cuts->at[cut] - from);
+        out += cuts->at[cut] - from;
+        from = cuts->at[cut + 1];
+    }
+    memcpy(out, source + from, size - from);
+}

@@ -1,0 +1,162 @@
+"""Pages read in C where a compiler was there at installation: the same numbers, many times faster.
+
+Reading tags (`dom.py`) and measuring blocks (`content_features.py`, `content_names.py`) would be
+most of what a page costs: some hundred numpy calls on arrays of a thousand entries, each of which
+costs more than its arithmetic. The kernel (`_page_*.c`) does the same in a few passes. The numpy
+code stays: it is the description, the reference that the kernel is tested against, and what runs
+where the kernel was not built. Whatever has a name (elements, words, attributes) is named there and
+handed to the kernel once.
+
+The kernel also empties scripts and styles before a source is parsed (`slim`): nobody reads their
+text from the tree, and it is much of what a page weighs.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from transforms import _page_kernel
+except ImportError:  # not built: there was no C compiler
+    AVAILABLE = False
+else:
+    AVAILABLE = True
+
+if TYPE_CHECKING:
+    from transforms.content_features import Blocks
+    from transforms.dom import Dom
+
+Ints = npt.NDArray[np.int64]
+
+LARGEST = (1 << 29) - 1
+"""Bytes of a page that the kernel measures: it counts with 32 bits."""
+
+_WORD_BYTES = 16
+_WHOLE = (1 << 64) - 1
+
+
+def slim(source: bytes) -> tuple[bytes, int, int]:
+    """A page's source without what stands in its scripts and styles.
+
+    The tree that a parser makes of it is the same but for those texts. What a parser may read in
+    another way is left alone: a script that holds `<!--`, whatever stands in `svg`, `math`,
+    `select` or `template`, and all that follows a `plaintext` or `frameset`.
+
+    Returns:
+        What is left of the source; the number of `<` in the source as it was; and the longest way
+        in bytes, in what is left, from one `<` to the next or to the end.
+    """
+    return _page_kernel.slim(source)
+
+
+# The tables are made at first use, because the modules that they come from import this one.
+
+
+@cache
+def _tag_names() -> object:
+    from transforms import dom
+
+    return _page_kernel.tag_names(
+        dom._PACKED.tobytes(),
+        dom._PACKED_CODES.astype(np.uint8).tobytes(),
+        dom._IS_VOID.tobytes(),
+        dom.OTHER,
+    )
+
+
+def read_tags(source: bytes, max_tags: int) -> tuple[Ints, ...] | None:
+    """The arrays of `Dom`: tags, starts, stops, closes, levels, parents, text_stops.
+
+    None where the markup is not canonical. Raises `OverflowError` where it has more tags.
+    """
+    found = _page_kernel.read_tags(_tag_names(), source, max_tags)
+    return None if found is None else tuple(np.frombuffer(each, np.int64) for each in found)
+
+
+def _words() -> bytes:
+    from transforms.name_groups import WORDS
+
+    entries = []
+    for word, bits in WORDS.items():
+        if len(word) > _WORD_BYTES:
+            raise ValueError(f"{word!r} has more than the kernel's {_WORD_BYTES} bytes")
+        entries.append(word.ljust(_WORD_BYTES, b"\0") + bits.to_bytes(8, "little"))
+    return b"".join(entries)
+
+
+def _attributes() -> bytes:
+    from transforms import content_names as names
+
+    entries = [
+        (int.from_bytes(name, "little"), _WHOLE, kind) for name, kind in names._ATTRIBUTES.items()
+    ]
+    entries += [(int(names._ID), int(names._FIVE), names._NAMED)]
+    entries += [(int(names._ROLE), int(names._SEVEN), names._NAMED)]
+    return np.array(entries, np.uint64).tobytes()
+
+
+def _bit_table(tables: tuple[npt.NDArray[np.bool_], ...]) -> bytes:
+    """One table of bytes for up to eight of flags, the first the lowest bit."""
+    return np.packbits(np.stack(tables), axis=0, bitorder="little").tobytes()
+
+
+@cache
+def _measure_tables() -> object:
+    from transforms import content_features as features
+    from transforms import content_names as names
+    from transforms.dom import CODES, code_table
+    from transforms.name_groups import GROUPS
+
+    # In the order of the kernel's traits.
+    traits = (
+        features.BREAKING,
+        features._IMAGES,
+        features._HEADINGS,
+        *map(code_table, ("body", "a", "br", "input button", "h1")),
+    )
+    return _page_kernel.measure_tables(
+        _words(),
+        _attributes(),
+        names._HIDDEN,
+        hash("page kernel") & _WHOLE,  # a secret of the process; no result depends on it
+        _bit_table(traits),
+        features._TAG_BITS.tobytes(),
+        bytes(CODES[name] for name in features._COUNTED.split()),
+        np.stack(features._COUNTERS).tobytes(),
+        _bit_table(features._FIRST),
+        _bit_table(features._LAST),
+        features.LEVELS,
+        len(features._FIRST),
+        len(features._LAST),
+        len(GROUPS),
+        features.BITS,
+        features.SENTENCE,
+    )
+
+
+def measure_blocks(dom: "Dom") -> "Blocks":
+    """The blocks of a page of up to `LARGEST` bytes."""
+    from transforms.content_features import LEVELS, Blocks
+
+    first, last, size, images, measures, ranges, page = _page_kernel.measure_blocks(
+        _measure_tables(),
+        dom.source,
+        dom.tags,
+        dom.starts,
+        dom.stops,
+        dom.closes,
+        dom.levels,
+        dom.parents,
+    )
+    count = len(first) // 8
+    return Blocks(
+        np.frombuffer(first, np.int64),
+        np.frombuffer(last, np.int64),
+        np.frombuffer(size, np.int64),
+        np.frombuffer(images, np.int64),
+        np.frombuffer(measures, np.float32).reshape(count, -1 if count else 0),
+        np.frombuffer(ranges, np.int64).reshape(LEVELS, 2, count),
+        np.frombuffer(page, np.float32),
+    )
