@@ -134,7 +134,8 @@ def disturb(batch: Batch, rng: np.random.Generator) -> None:
     longer = np.where(rng.random(pages) < 0.3, rng.integers(-6, 9, pages), 0) / UNIT
     shifted = batch.measures[:, _SIZES] + longer[batch.page_of][:, None].astype(np.float32)
     batch.measures[:, _SIZES] = np.maximum(shifted, 0)
-    batch.measures *= (rng.random(batch.measures.shape[1]) > 0.1).astype(np.float32)
+    stays: Array = rng.random(batch.measures.shape[1]) > 0.1
+    batch.measures *= stays.astype(np.float32)
     batch.pages *= (rng.random(batch.pages.shape) > 0.3).astype(np.float32)
 
 
@@ -144,7 +145,8 @@ def start_weights(measures: int, page: int, rng: np.random.Generator) -> Weights
 
     def matrix(rows: int, columns: int, scale: float = 1.0) -> Array:
         values = rng.standard_normal((rows, columns)) * np.sqrt(2 / rows) * scale
-        return values.astype(np.float32)
+        found: Array = values.astype(np.float32)
+        return found
 
     one, two, three = WIDTHS
     return {
@@ -217,7 +219,8 @@ def _forward(weights: Weights, batch: Batch, rng: np.random.Generator | None) ->
 
 
 def _probability(odds: Array) -> Array:
-    return 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    found: Array = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    return found
 
 
 def _loss_gradient(odds: Array, batch: Batch) -> Array:
@@ -228,7 +231,8 @@ def _loss_gradient(odds: Array, batch: Batch) -> Array:
     both = np.add.reduceat(n * p, starts) + batch.wanted
     f1 = 2 * n * y / both[batch.page_of] - (2 * right / both**2)[batch.page_of] * n
     gradient = ((p - y) * batch.weight - f1 * p * (1 - p)) * batch.worth[batch.page_of]
-    return (gradient / len(batch.wanted))[:, None].astype(np.float32)
+    found: Array = (gradient / len(batch.wanted))[:, None].astype(np.float32)
+    return found
 
 
 def _backward(weights: Weights, batch: Batch, done: _Pass, gradient: Array) -> Weights:

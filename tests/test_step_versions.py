@@ -226,7 +226,7 @@ def run_interleave() -> Any:
     for html in (ARTICLE, FORUM):
         page = interleave.extract_page(html, "https://town.example/p/", interleave.ExtractConfig())
         found.append(
-            [page, captions.find_captions(page.nodes, "d" * 32, "https://town.example/p/")]
+            [page.nodes, captions.find_captions(page.nodes, "d" * 32, "https://town.example/p/")]
         )
     for payload, declared in (
         (TEXTS["german"].encode("latin-1"), None),

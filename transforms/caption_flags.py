@@ -188,8 +188,9 @@ def flag_text(text: str) -> list[str]:
     """The flags of a text that follow from itself, in the order of `FLAGS`."""
     if is_file_name(text):
         return ["file_name"]
-    tests = {"generic": is_generic, "boilerplate": is_boilerplate}
-    return [name for name, test in tests.items() if test(text)]
+    if is_generic(text):
+        return ["generic"]
+    return ["boilerplate"] if is_boilerplate(text) else []
 
 
 FLAG_FIELDS = [pa.field(f"flag_{name}", pa.bool_()) for name in FLAGS]

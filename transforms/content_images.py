@@ -23,13 +23,13 @@ Flags = npt.NDArray[np.bool_]
 
 MAX_STEPS = 12
 """Elements around a picture that are looked at."""
-SOME_TEXT = 20
+SOME_TEXT = 40
 """Visible bytes of text that can decide on a picture."""
 
 MAX_CAPTION = 600
 """Visible bytes up to which a text in a figure is its caption."""
 
-SURE = 0.0
+SURE = 1.0
 """Log-odds from which the model may keep a picture whose surroundings go."""
 VERY_SURE = 3.0
 """Log-odds from which the model outweighs the name of a box around a picture."""
@@ -153,11 +153,12 @@ def select_pictures(
         for _ in range(MAX_STEPS):
             begin, end = np.searchsorted(firsts, (element, int(closes[element]))).tolist()
             size, good = (sums[:, end] - sums[:, begin]).tolist()
+            if is_article and 0 < size < TEASER and _links_twice(dom, tag, element):
+                break
             if size >= SOME_TEXT or element == 0:
-                teaser = is_article and size < TEASER and _links_twice(dom, tag, element)
                 island = size < ISLAND and begin > 0 and end < len(keep)
                 island = island and bool(beside[0, begin - 1] and beside[1, end])
-                chosen[tag] = not teaser and (like or island or 2 * good >= size)
+                chosen[tag] = like or island or 2 * good >= size
                 break
             element = int(parents[element])
     # Captions go with their pictures.

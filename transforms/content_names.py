@@ -58,7 +58,8 @@ def name_bits_of(dom: Dom) -> tuple[Array, Array]:
     classes = np.zeros(len(dom), np.int64)
     if not len(places):
         return bits, classes
-    quotes = np.flatnonzero(octets == 34)
+    # A name that ends the page in a value has no quotes behind it.
+    quotes = np.append(np.flatnonzero(octets == 34), [len(octets), len(octets)])
     opening = np.searchsorted(quotes, places)
     begins, ends = (quotes[opening] + 1).tolist(), quotes[opening + 1].tolist()
     source = dom.source

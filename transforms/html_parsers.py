@@ -34,7 +34,7 @@ BACKENDS = ("lexbor", "beautifulsoup")
 MAX_DEPTH = 512
 """Nested elements that are kept, as in Blink and WebKit."""
 
-MAX_TAGS = 3_000_000
+MAX_TAGS = 1_000_000
 """Tags of the parsed page; beyond them a page takes more than half a gigabyte of memory."""
 
 _NEVER_READ = (
@@ -212,14 +212,14 @@ def canonical_lexbor(source: bytes, *, node_by_node: bool = False) -> bytes:
         if node_by_node:
             return _write_lexbor(tree.root)
         tree.strip_tags(NEVER_READ)
-        markup = (tree.html or "").encode("utf-8", "replace")
+        markup = (tree.root.html or "").encode("utf-8", "replace")
     except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
         raise HtmlParseError(f"lexbor: {error}") from error
     if (b"<xmp" in markup or b"<plaintext" in markup) and _RAW_TEXT.search(markup):
         return _write_lexbor(tree.root)
     if b"<!--" in markup:
         markup = _COMMENT.sub(b"", markup)
-    return markup[markup.index(b"<html") :]
+    return markup
 
 
 def _without_templates(html: str) -> str:

@@ -164,7 +164,18 @@ def test_content_of_nodes_is_text_by_line_and_files_of_images() -> None:
         Node("image", "image", image_url="http://h/a.png", full_url="http://h/b.png", alt="no"),
         Node("text", "paragraph", text="two"),
     ]
-    assert content_of(nodes) == Content("# One\ntwo", [["http://h/a.png", "http://h/b.png"]])
+    files = [["http://h/a.png", "http://h/b.png"]]
+    assert content_of(nodes, whole=True) == Content("# One\ntwo", files)
+    assert content_of(nodes) == Content("two", files), "the headline is no body text"
+
+
+def test_body_text_is_without_the_headline_and_captions_only() -> None:
+    nodes = [
+        Node("text", "heading", text="## First"),
+        Node("text", "caption", text="of a picture"),
+        Node("text", "heading", text="# Second"),
+    ]
+    assert content_of(nodes).text == "## First\n# Second"
 
 
 @pytest.mark.parametrize(

