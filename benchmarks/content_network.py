@@ -134,7 +134,7 @@ def disturb(batch: Batch, rng: np.random.Generator) -> None:
     longer = np.where(rng.random(pages) < 0.3, rng.integers(-6, 9, pages), 0) / UNIT
     shifted = batch.measures[:, _SIZES] + longer[batch.page_of][:, None].astype(np.float32)
     batch.measures[:, _SIZES] = np.maximum(shifted, 0)
-    stays: Array = rng.random(batch.measures.shape[1]) > 0.1
+    stays = np.greater(rng.random(batch.measures.shape[1]), 0.1)
     batch.measures *= stays.astype(np.float32)
     batch.pages *= (rng.random(batch.pages.shape) > 0.3).astype(np.float32)
 
