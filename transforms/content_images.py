@@ -15,7 +15,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from transforms.content_features import BITS, LINKED_SHARE, Blocks, tag_bit
+from transforms.content_features import LINKED_SHARE, Blocks, tag_bit
+from transforms.content_rules import is_around, is_near
 from transforms.dom import Dom, code_table
 from transforms.name_groups import GROUPS
 
@@ -37,6 +38,8 @@ TEASER = 500
 """Visible bytes below which a text beside a picture may be that of a teaser."""
 ISLAND = 200
 """Visible bytes of text beside a picture that may be its caption, where kept text is around."""
+WIDEST_TEASER = 20_000
+"""Bytes of markup of a teaser, at most."""
 PROSE = 80
 """Visible bytes of a paragraph."""
 
@@ -47,23 +50,12 @@ _UNWANTED = ("share", "related", "profile", "subscribe", "comment", "navigation"
 """Groups of names that no picture of the content is near."""
 
 
-def _near(blocks: Blocks, bit: int) -> Flags:
-    column = blocks.measures.shape[1] - BITS + bit
-    return blocks.measures[:, column] > 0
-
-
-def _around(blocks: Blocks, bit: int) -> Flags:
-    column = blocks.measures.shape[1] - 2 * BITS + bit
-    return blocks.measures[:, column] > 0
-
-
 def caption_blocks(blocks: Blocks) -> Flags:
     """Whether each block is the caption of a picture, by its elements or by its class."""
     names = list(GROUPS).index("figure")
-    found = _near(blocks, tag_bit("figcaption caption")) | _around(
-        blocks, tag_bit("figure picture")
-    )
-    return (found | _near(blocks, names)) & (blocks.size > 0) & (blocks.size < 600)
+    found = is_near(blocks, tag_bit("figcaption caption")) | is_near(blocks, names)
+    found |= is_around(blocks, tag_bit("figure picture"))
+    return found & (blocks.size > 0) & (blocks.size < MAX_CAPTION)
 
 
 def _links_twice(dom: Dom, picture: int, around: int) -> bool:
@@ -85,7 +77,7 @@ def _links_twice(dom: Dom, picture: int, around: int) -> bool:
     if reference.startswith(b' href="#') or _PICTURE_FILE.search(reference):
         return False
     begin, end = dom.starts[around], dom.stops[dom.closes[around]]
-    return dom.source.count(reference, begin, end) > 1
+    return end - begin < WIDEST_TEASER and dom.source.count(reference, begin, end) > 1
 
 
 def _nearest_kept(blocks: Blocks, keep: Flags, caption: Flags) -> npt.NDArray[np.bool_]:
@@ -130,14 +122,20 @@ def select_pictures(
     np.cumsum([text, text * keep], axis=1, out=sums[:, 1:])
     named = np.zeros(len(keep), np.bool_)
     for name in _UNWANTED:
-        named |= _near(blocks, list(GROUPS).index(name))
+        named |= is_near(blocks, list(GROUPS).index(name))
     # A figure may be shared, or open a dialog; only an advertisement is none for all that.
-    named &= ~_around(blocks, tag_bit("figure picture"))
+    named &= ~is_around(blocks, tag_bit("figure picture"))
     named &= scores < VERY_SURE
-    bad = chrome | named | _near(blocks, list(GROUPS).index("ad"))
+    bad = chrome | named | is_near(blocks, list(GROUPS).index("ad"))
     kept = np.flatnonzero(keep)
     first_kept, last_kept = int(kept[0]), int(kept[-1])
     start = _lead_start(dom, blocks, first_kept)
+    # Pictures and captions beside the first and the last kept text go with it.
+    goes_on = ((blocks.size == 0) | caption) & ~bad
+    while last_kept + 1 < len(keep) and goes_on[last_kept + 1]:
+        last_kept += 1
+    while start > 0 and goes_on[start - 1]:
+        start -= 1
     reach = np.where(scores[places] > SURE, 4, 1)
     candidates = ~in_text & ~bad[places]
     candidates &= (places >= np.minimum(start, first_kept - reach)) & (

@@ -34,6 +34,8 @@ SHIFTS = (-1, 1)
 """Blocks beside a block whose vectors it sees."""
 CONTAINERS = (0, 1, 2, 4)
 """Containers around a block whose means it sees, as levels of `Blocks.ranges`."""
+AT_ONCE = 4096
+"""Blocks whose surroundings are in memory at once."""
 EXACT = 1 << 24
 """Whole numbers up to here are exact in float32."""
 
@@ -82,23 +84,30 @@ def score_blocks(blocks: Blocks, model: ContentModel | None = None) -> Array:
     ends = np.concatenate([blocks.ranges[list(CONTAINERS), 1], np.full((1, count), count)])
     divisors = (running[ends] - running[begins])[:, :, None]
 
-    def mix(values: Array) -> Array:
+    def mix(values: Array, layer: tuple[Array, Array]) -> Array:
         # Sums of whole numbers below 2**53, exact in float64.
         width = values.shape[1]
         sums = np.zeros((count + 1, width))
         np.cumsum(values * weights[:, None], axis=0, out=sums[1:])
-        means = np.floor((sums[ends] - sums[begins]) / divisors)
-        mixed = np.zeros((count, width * (3 + len(ends))), np.float32)
-        mixed[:, :width] = values
-        mixed[1:, width : 2 * width] = values[:-1]
-        mixed[:-1, 2 * width : 3 * width] = values[1:]
-        mixed[:, 3 * width :] = means.transpose(1, 0, 2).reshape(count, -1)
-        return mixed
+        padded = np.zeros((count + 2, width), np.float32)
+        padded[1:-1] = values
+        made = np.empty((count, len(layer[1])), np.float32)
+        for start in range(0, count, AT_ONCE):
+            part = slice(start, min(start + AT_ONCE, count))
+            size = part.stop - start
+            means = np.floor((sums[ends[:, part]] - sums[begins[:, part]]) / divisors[:, part])
+            mixed = np.empty((size, width * (3 + len(ends))), np.float32)
+            mixed[:, :width] = values[part]
+            mixed[:, width : 2 * width] = padded[start : start + size]
+            mixed[:, 2 * width : 3 * width] = padded[start + 2 : start + 2 + size]
+            mixed[:, 3 * width :] = means.transpose(1, 0, 2).reshape(size, -1)
+            made[part] = _layer(mixed, layer)
+        return made
 
     first, second, third, last = model.layers
     values = _layer(blocks.measures, first, blocks.page @ model.page)
-    values = _layer(mix(values), second)
-    values = _layer(mix(values), third)
+    values = mix(values, second)
+    values = mix(values, third)
     total = values @ last[0] + last[1]
     found: Array = total[:, 0] / (UNIT * WEIGHT_UNIT)
     return found

@@ -3,8 +3,8 @@
 - **Sure chrome.** `nav`, `dialog`, an element with such a role, a `footer` outside articles, and
   what a reader does not see (`hidden`, `display:none`, `visibility:hidden`) is no content, unless
   it holds more than `MAX_SHARE` of the page's text: scripts show and hide whole pages.
-- **Wholes.** A table of data, a listing of code and a list of links are kept or left out whole, by
-  most of their text.
+- **Wholes.** A table of data, a listing of code, a definition list and a list of links are kept or
+  left out whole, by most of their text.
 - **Code.** A listing between kept texts stays.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
   heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms.content_features import Blocks
+from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.dom import CODES, Dom, code_table
 
 Flags = npt.NDArray[np.bool_]
@@ -33,7 +33,7 @@ MAX_LINKED = 0.6
 """Share of a list's text in links from which it is a list of links."""
 
 _CHROME = code_table("nav dialog menu")
-_WHOLE = code_table("table pre")
+_WHOLE = code_table("table pre dl")
 _LAYOUT_INSIDE = code_table(
     "table h1 h2 h3 h4 figure pre form article section blockquote p div ul ol dl"
 )
@@ -43,7 +43,19 @@ _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
 _ROLES = frozenset(
     b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
 )
-_STYLED = re.compile(rb"display\s*:\s*none|visibility\s*:\s*hidden")
+_STYLED = re.compile(rb"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+
+
+def is_near(blocks: Blocks, bit: int) -> Flags:
+    """Whether a group of names or tags is that of one of the three nearest elements."""
+    found: Flags = blocks.measures[:, blocks.measures.shape[1] - BITS + bit] > 0
+    return found
+
+
+def is_around(blocks: Blocks, bit: int) -> Flags:
+    """Whether a group of names or tags is that of any element around."""
+    found: Flags = blocks.measures[:, blocks.measures.shape[1] - 2 * BITS + bit] > 0
+    return found
 
 
 def _attribute_values(dom: Dom, lead: bytes) -> list[tuple[int, bytes]]:
@@ -81,8 +93,12 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     footers = dom.positions("footer")
     if footers:
         articles = np.flatnonzero(_ARTICLES[codes])
-        ends = dom.closes[articles]
-        tags += [tag for tag in footers if not ((articles < tag) & (ends > tag)).any()]
+        size = len(dom)
+        opened = np.bincount(articles, minlength=size) - np.bincount(
+            dom.closes[articles], minlength=size
+        )
+        around = np.cumsum(opened)
+        tags += [tag for tag in footers if not around[tag]]
     chrome = np.zeros(len(blocks.first), np.bool_)
     if not tags:
         return chrome
@@ -95,7 +111,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
 
 
 def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) -> None:
-    """Keeps or leaves out tables, code and lists of links as a whole.
+    """Keeps or leaves out tables, code definition lists and lists of links as a whole.
 
     Args:
         dom: The page.
@@ -164,17 +180,27 @@ def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
     kept = np.flatnonzero(keep & (blocks.size > 0))
     if not len(kept):
         return
-    titles = np.searchsorted(blocks.first, dom.positions("h1"))
-    titles = titles[(titles <= kept[0]) & (titles >= kept[0] - HEADLINE_REACH)]
+    found = np.array(dom.positions("h1"), np.int64)
+    titles = np.searchsorted(blocks.first, found)
+    near = (titles <= kept[0]) & (titles >= kept[0] - HEADLINE_REACH)
+    found, titles = found[near], titles[near]
+    # An empty one has no block of its own.
+    titles = titles[blocks.first[titles] < dom.closes[found]]
     if len(titles) and not chrome[titles[-1]]:
         keep[titles[-1]] = True
 
 
 def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:
-    """Leaves out long texts that were kept before, in another container."""
+    """Leaves out long texts that were kept before, in another container.
+
+    Cells, code and quotes repeat others on purpose.
+    """
     seen: dict[bytes, int] = {}
     source = dom.source
-    for place in np.flatnonzero(keep & (blocks.size >= LONG)).tolist():
+    meant = np.zeros(len(keep), np.bool_)
+    for names in ("td th", "pre code", "blockquote q"):
+        meant |= is_around(blocks, tag_bit(names))
+    for place in np.flatnonzero(keep & (blocks.size >= LONG) & ~meant).tolist():
         first = int(blocks.first[place])
         begin, end = dom.stops[first], dom.text_stops[blocks.last[place]]
         text = b" ".join(source[begin:end].split())

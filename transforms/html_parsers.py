@@ -56,6 +56,9 @@ MAX_ATTRIBUTES = 5000
 _DEPTH_CHECK_FROM = 8000
 """Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
 
+MAX_OPTIONS = 1000
+"""Options of a page's menus; lexbor takes time with their square, and nobody reads them."""
+
 _FORMATTING_CHECK_FROM = 2000
 """Fewer tags than this cannot multiply to more than half a million."""
 
@@ -72,6 +75,7 @@ _TAG = re.compile(
 _TEMPLATE = re.compile(r"<(/?)template(?=[\s/>])[^>]*>", re.I)
 _LONG_TAG_LENGTH = 20_000
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_OPTION = re.compile(rb"</?opt(?:ion|group)(?=[\s/>])[^>]*>", re.I)
 _COMMENT = re.compile(rb"<!--.*?-->", re.S)
 _RAW_TEXT = re.compile(rb"<(?:xmp|plaintext)[ >]")
 _NAME = re.compile(r"[a-z][^\s/<>\"'=]*\Z")
@@ -308,5 +312,7 @@ def prepare_source(html: str) -> bytes:
     if tags > _DEPTH_CHECK_FROM or (
         tags > _FORMATTING_CHECK_FROM and _leaves_formatting(_tag_names(source)[1])
     ):
-        return _limit_depth(html).encode("utf-8", "replace")
+        slimmed = _limit_depth(html).encode("utf-8", "replace")
+    if tags > MAX_OPTIONS and len(_OPTION.findall(slimmed)) > MAX_OPTIONS:
+        slimmed = _OPTION.sub(b" ", slimmed)
     return slimmed

@@ -58,7 +58,7 @@ LAZY_SRCSETS = (
 """Attributes that lazy-loading scripts copy into `srcset`."""
 
 _NEXT_URL = re.compile(r"[\s,]*(\S+)")
-_DESCRIPTORS = re.compile(r"\s*((?:\([^)]*\)|[^,(])*),?")
+_DESCRIPTORS = re.compile(r"\s*((?:\([^)]*(?:\)|\Z)|[^,(])*),?")
 _DESCRIPTOR = re.compile(r"(?:^|\s)(\d+(?:\.\d+)?)([wx])(?:\s|$)")
 _PLACEHOLDER = re.compile(
     r"/(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"

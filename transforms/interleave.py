@@ -20,6 +20,7 @@ JavaScript. Images without an http or https URL (data URIs, inline SVG), spacers
 images declared one pixel wide or high are no nodes.
 """
 
+import math
 import re
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -58,6 +59,10 @@ class ExtractConfig:
     max_seconds: float = 20.0
     """Time a page may take, looked at between steps and while its nodes are written; no page of a
     real crawl comes near it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_seconds < math.inf:
+            raise ValueError(f"max_seconds is a number above 0, not {self.max_seconds}")
 
 
 @dataclass(frozen=True)
@@ -140,9 +145,8 @@ def extract_page(
         html: The page, decoded.
         url: Where it was found; relative references are resolved against it.
         config: Limits.
-        backend: Parser that is tried first, see `transforms/dom.py`. BeautifulSoup is the second
-        try for a page that
-            lexbor refuses; there is none after it.
+        backend: Parser that is tried first, see `transforms/html_parsers.py`. BeautifulSoup is the
+            second try for a page that lexbor refuses; there is none after it.
         model: Weights other than those that are shipped.
 
     Raises:
@@ -176,6 +180,8 @@ def extract_page(
             raise PageTooLargeError(f"more than {config.max_characters} characters of text")
 
     content = select_content(dom, model)
+    if monotonic() > deadline:
+        raise PageDeadlineError(f"reading took over {config.max_seconds} s")
     walker = Walker(dom, content, base, config.max_alt_characters, deadline, emit=check)
     nodes = link_images(merge_twins(dom, walker.walk()))
     return Page(dom, base, nodes)

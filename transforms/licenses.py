@@ -22,8 +22,8 @@ _CC_PATH = re.compile(
     re.I,
 )
 _KINDS = word_set(
-    "by by-nc by-nc-nd by-nc-sa by-nd by-nd-nc by-sa devnations nc nc-sa nc-sampling+ nd nd-"
-    " nc publicdomain sa sampling sampling+"
+    "by by-nc by-nc-nd by-nc-sa by-nd by-nd-nc by-sa devnations nc nc-sa nc-sampling+ nd"
+    " nd-nc publicdomain sa sampling sampling+"
 )
 _URL_IN_TEXT = re.compile(r"https?://[^\s\"'<>()]+")
 _WORDS = re.compile(

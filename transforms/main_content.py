@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import PageTooLargeError
 from transforms.content_features import LINKED_SHARE, Blocks, measure_blocks
 from transforms.content_images import select_pictures
 from transforms.content_model import ContentModel, score_blocks
@@ -40,6 +41,9 @@ BELOW_BEST = 1.0
 
 MIN_TEXT = 300
 """Visible bytes of text of a page below which all of it is content."""
+
+MAX_BLOCKS = 300_000
+"""Blocks of a page; each costs about 2 kB while it is weighed."""
 
 _CHROME = code_table("nav header footer aside form dialog")
 _IMAGES = code_table("img amp-img")
@@ -88,8 +92,10 @@ def decide(
 
 
 def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
-    """The content of a page."""
+    """The content of a page. Raises `PageTooLargeError`."""
     blocks = measure_blocks(dom)
+    if len(blocks.first) > MAX_BLOCKS:
+        raise PageTooLargeError(f"more than {MAX_BLOCKS} blocks")
     if not len(blocks.first):
         nothing = np.zeros(len(dom), np.bool_)
         return Content(nothing, nothing, nothing)

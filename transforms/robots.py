@@ -17,9 +17,10 @@ MAX_DIRECTIVES = 64
 """Directives of a page that are kept; real ones have fewer than ten."""
 
 AI_AGENTS = word_set(
-    "ai2bot ai2bot-dolma amazonbot anthropic-ai applebot-extended bytespider ccbot chatgpt-"
-    " user claude-searchbot claude-user claude-web claudebot cohere-ai cohere-training-data-"
-    " crawler deepseekbot diffbot facebookbot google-cloudvertexbot google-extended gptbot"
+    "ai2bot ai2bot-dolma amazonbot anthropic-ai applebot-extended bytespider ccbot"
+    " chatgpt-user claude-searchbot claude-user claude-web claudebot cohere-ai"
+    " cohere-training-data-crawler deepseekbot diffbot facebookbot google-cloudvertexbot"
+    " google-extended gptbot"
     " iaskspider imagesiftbot img2dataset kangaroo meta-externalagent meta-externalfetcher"
     " mistralai-user oai-searchbot omgili omgilibot pangubot perplexity-user perplexitybot"
     " timpibot velenpublicwebcrawler webzio-extended youbot"

@@ -21,6 +21,9 @@ MAX_MEAN_CELL_WITH_HEADER = 1000
 MAX_SPAN = 50
 """Columns or rows that a cell may cover; browsers allow 1,000 columns, tables mean a few."""
 
+MAX_COLUMNS = 1000
+"""Columns that spans may make; HTML allows no wider cell."""
+
 _LAYOUT_INSIDE = code_table("table h1 h2 h3 h4 figure pre form article section blockquote")
 _PARTING = code_table("p div br li ul ol dl dt dd hr h5 h6 center")
 _PICTURES = code_table("img amp-img picture")
@@ -70,11 +73,12 @@ def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
             return
         row = rows[-1].cells
         fill_covered()
-        for column in range(len(row), len(row) + wide):
+        covered = min(wide, max(1, MAX_COLUMNS - len(row)))
+        for column in range(len(row), len(row) + covered):
             if tall > 1:
                 below[column] = tall - 1
         row.append("".join(cell))
-        row.extend([""] * (wide - 1))
+        row.extend([""] * (covered - 1))
         cell = None
 
     def fill_covered() -> None:

@@ -131,7 +131,13 @@ def test_references_are_relative_to_the_base_element() -> None:
 
 def test_a_page_past_its_deadline_is_a_typed_error() -> None:
     with pytest.raises(PageDeadlineError, match=r"s$|took too long"):
-        extract_page("<p>x" * 1000, URL, ExtractConfig(max_seconds=-1.0))
+        extract_page("<p>x" * 1000, URL, ExtractConfig(max_seconds=1e-9))
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_deadline_is_a_time(seconds: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        ExtractConfig(max_seconds=seconds)
 
 
 @pytest.mark.parametrize(
