@@ -7,6 +7,7 @@ Every block of text and every picture of a page gets the log-odds of being conte
   whole: nothing can be told apart;
 - a block is kept from `THRESHOLD` on, or, on a page where nothing reaches it, from a little below
   the best block;
+- a page of which nothing is left is kept as far as it is not sure chrome, if that is little;
 - what is sure, or goes together, is settled by rules (`content_rules.py`);
 - a picture goes with the text around it (`content_images.py`).
 
@@ -88,6 +89,8 @@ def decide(
     drop_twins(dom, blocks, keep)
     drop_lone_headings(dom, blocks, keep)
     keep_headline(dom, blocks, keep, chrome)
+    if not (keep & (blocks.size > 0)).any() and int(blocks.size[~chrome].sum()) < MIN_TEXT:
+        return ~chrome
     return keep
 
 

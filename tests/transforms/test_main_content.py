@@ -128,6 +128,13 @@ def test_page_with_little_text_is_kept_whole() -> None:
     assert texts(html).split("\n") == ["one", "two", "http://a.com/3.jpg"]
 
 
+def test_short_page_with_chrome_is_not_lost() -> None:
+    html = (
+        f"<nav>{LINKS}</nav><main><h1>A short one</h1><p>Tides today.</p></main><footer>f</footer>"
+    )
+    assert texts(html).split("\n") == ["# A short one", "Tides today."]
+
+
 def test_page_without_a_body_of_text_is_empty() -> None:
     assert texts("<frameset><frame src=a></frameset>") == ""
     assert texts("<body><div></div></body>") == ""
