@@ -22,7 +22,7 @@ def test_mm1_fills_every_stream_and_loses_no_row(
     assert main(["run", "mm1", "-i", str(warc), "-o", str(output), "-w", "1", "-q"]) == 0
     for stream in ("captioned", "interleaved", "text"):
         manifest = json.loads((output / "shards" / stream / "manifest.json").read_text())
-        assert manifest["totals"]["samples"] >= 10, stream
+        assert manifest["totals"]["samples"] >= 8, stream
     stages = json.loads((output / "run.json").read_text())["stages"]
     for stage, facts in stages.items():
         for table, counts in facts["tables"].items():
