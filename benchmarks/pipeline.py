@@ -22,9 +22,9 @@ from rich.console import Console
 from benchmarks.crawls import Crawl, Repeat, Source, joined, load_source, together, write_repeats
 from benchmarks.extract_runs import decoded_pages
 from benchmarks.memory import MemorySampler
+from benchmarks.processes import ROOT, RUN_SECONDS, new_environment, run_json, say
 from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
 
-ROOT = Path(__file__).resolve().parents[1]
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
 DISTRIBUTIONS = (
     "weft-data", "apache-beam", "pyarrow", "fastwarc", "selectolax", "resiliparse", "pillow",
@@ -38,8 +38,6 @@ DEFAULT_PART_BYTES = 256 * 1024 * 1024
 NEEDS_INSTALL = ("trafilatura", "warcio")
 SLICES = 3
 """Of the small input of the memory measurement; those of the large one are as large."""
-RUN_SECONDS = 900
-
 CATEGORIES = {
     "inflate and frame WARC records": ("warc", "warc_members", "warc_decoded", "warc_records"),
     "decode characters": ("charset", "http_content"),
@@ -241,36 +239,13 @@ def by_category(functions: Mapping[str, float]) -> dict[str, float]:
     return {label: round(sums[label], 3) for label in sorted(sums, key=lambda name: -sums[name])}
 
 
-def run_json(command: Sequence[str | Path]) -> dict[str, Any]:
-    """The JSON on the last line that a program prints."""
-    words = [str(word) for word in command]
-    done = subprocess.run(
-        words, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS, check=False
-    )
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(words)}: ended with status {done.returncode}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def peer_interpreters(install: bool, folder: Path) -> dict[str, str]:
     """An interpreter for each peer: ours for what Weft depends on, else a throwaway environment."""
     found = dict.fromkeys(("fastwarc", "resiliparse"), sys.executable)
     if install:
-        uv = str(Path(sys.executable).with_name("uv"))
-        environment = folder / "peers"
-        say(f"installing {', '.join(NEEDS_INSTALL)} into a throwaway environment")
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
-        python = str(environment / "bin" / "python")
-        command = [uv, "pip", "install", "--quiet", "--python", python, *NEEDS_INSTALL]
-        subprocess.run(command, check=True)
+        python = new_environment(folder, NEEDS_INSTALL)
         found |= dict.fromkeys(NEEDS_INSTALL, python)
     return found
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(f"==> {text}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

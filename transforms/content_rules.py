@@ -84,6 +84,12 @@ def _unseen(dom: Dom) -> list[int]:
     return tags
 
 
+def block_spans(dom: Dom, blocks: Blocks, elements: Any) -> npt.NDArray[np.int64]:
+    """The first block in each element, and one past its last: (elements, 2)."""
+    edges = np.stack([elements, dom.closes[elements]], axis=1)
+    return np.searchsorted(blocks.first, edges)
+
+
 def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     """Whether each block is chrome by its elements alone."""
     codes = np.maximum(dom.tags, 0)
@@ -103,7 +109,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     if not tags:
         return chrome
     running = np.concatenate([[0], np.cumsum(blocks.size)])
-    spans = np.searchsorted(blocks.first, np.stack([tags, dom.closes[tags]], axis=1))
+    spans = block_spans(dom, blocks, tags)
     for begin, end in spans.tolist():
         if running[end] - running[begin] <= MAX_SHARE * running[-1]:
             chrome[begin:end] = True
@@ -111,7 +117,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
 
 
 def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) -> None:
-    """Keeps or leaves out tables, code definition lists and lists of links as a whole.
+    """Keeps or leaves out tables, code, definition lists and lists of links as a whole.
 
     Args:
         dom: The page.
@@ -125,7 +131,7 @@ def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) 
         return
     sums = np.zeros((3, len(keep) + 1))
     np.cumsum([blocks.size, blocks.size * keep, blocks.size * linked], axis=1, out=sums[:, 1:])
-    spans = np.searchsorted(blocks.first, np.stack([wholes, dom.closes[wholes]], axis=1))
+    spans = block_spans(dom, blocks, wholes)
     totals = sums[:, spans[:, 1]] - sums[:, spans[:, 0]]
     may = (spans[:, 1] - spans[:, 0] > 1) & (totals[0] > 0)
     may &= _WHOLE[codes[wholes]] | (totals[2] > MAX_LINKED * totals[0])
@@ -141,10 +147,8 @@ def keep_code(dom: Dom, blocks: Blocks, keep: Flags) -> None:
     listings = dom.positions("pre")
     if not listings:
         return
-    closes = dom.closes[listings]
-    spans = np.searchsorted(blocks.first, np.stack([listings, closes], axis=1))
     texts = np.flatnonzero(blocks.size > 0)
-    for begin, end in spans.tolist():
+    for begin, end in block_spans(dom, blocks, listings).tolist():
         before = texts[np.searchsorted(texts, begin) - 1 : np.searchsorted(texts, begin)]
         behind = texts[np.searchsorted(texts, end) : np.searchsorted(texts, end) + 1]
         if len(before) and len(behind) and keep[before[0]] and keep[behind[0]]:
