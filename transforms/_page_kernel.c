@@ -34,7 +34,7 @@ static void free_tables(PyObject *capsule)
     free(PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)));
 }
 
-static PyObject *keep(void *tables, const char *name)
+PyObject *keep(void *tables, const char *name)
 {
     PyObject *capsule = PyCapsule_New(tables, name, free_tables);
     if (!capsule)
@@ -42,7 +42,7 @@ static PyObject *keep(void *tables, const char *name)
     return capsule;
 }
 
-static PyObject *refuse(const char *what)
+PyObject *refuse(const char *what)
 {
     PyErr_SetString(PyExc_ValueError, what);
     return NULL;
@@ -58,7 +58,7 @@ static PyObject *new_bytes(size_t count, size_t width, void *where)
 }
 
 /* A tuple of new bytes objects; it takes them over. NULL where one is NULL. */
-static PyObject *new_tuple(PyObject **items, Py_ssize_t count)
+PyObject *new_tuple(PyObject **items, Py_ssize_t count)
 {
     PyObject *tuple = PyTuple_New(count);
     bool complete = tuple != NULL;
@@ -374,6 +374,8 @@ static PyMethodDef METHODS[] = {
     {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`; None if the markup is not canonical."},
     {"measure_tables", measure_tables, METH_VARARGS, "The tables for `measure_blocks`."},
     {"measure_blocks", measure_blocks, METH_VARARGS, "The arrays of `Blocks`."},
+    {"walk_tables", walk_tables, METH_VARARGS, "The tables for `read_steps`."},
+    {"read_steps", read_steps, METH_VARARGS, "The steps of a page's content."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -115,6 +115,15 @@ static inline bool add_place(Places *places, size_t place)
     return true;
 }
 
+/* _page_kernel.c */
+
+/* A capsule that owns `tables`. */
+PyObject *keep(void *tables, const char *name);
+/* Raises `ValueError`; gives NULL. */
+PyObject *refuse(const char *what);
+/* A tuple of new objects; it takes them over. NULL where one is NULL. */
+PyObject *new_tuple(PyObject **items, Py_ssize_t count);
+
 /* _page_slim.c */
 
 /* Finds the contents of scripts and styles that can go: begins and ends, in turn. */
@@ -287,5 +296,10 @@ typedef struct {
 size_t measure_count(const MeasureTables *tables);
 size_t page_measure_count(const MeasureTables *tables);
 void write_blocks(Survey *survey, const BlockArrays *out);
+
+/* _page_walk.c */
+
+PyObject *walk_tables(PyObject *module, PyObject *arguments);
+PyObject *read_steps(PyObject *module, PyObject *arguments);
 
 #endif

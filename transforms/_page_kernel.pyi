@@ -36,3 +36,17 @@ def measure_blocks(
     parents: npt.NDArray[np.int64],
     /,
 ) -> tuple[bytes, ...]: ...
+def walk_tables(actions: bytes, hints: bytes, entities: bytes, /) -> object: ...
+def read_steps(
+    tables: object,
+    source: bytes,
+    tags: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    text_stops: npt.NDArray[np.int64],
+    closes: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.bool_],
+    opens_line: npt.NDArray[np.bool_],
+    images: npt.NDArray[np.bool_],
+    /,
+) -> list[tuple[int, bool, int, str]]: ...

@@ -10,10 +10,7 @@ from dataclasses import dataclass, field
 
 from schemas.rows import Node
 from transforms.markup import clean_text
-
-BREAK = "\x00"
-"""Stands for `br` in a line that is being gathered; a parser lets no NUL through."""
-
+from transforms.page_walk import BREAK
 
 _PERMALINK = re.compile(r"\s*[#\u00b6\u00a7]$")
 """The sign that documentation puts behind a heading to link to it."""

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import numpy as np
-import numpy.typing as npt
 
 from schemas.errors import PageDeadlineError
-from transforms.block_writer import BREAK, Block, BlockWriter, OpenList
+from transforms.block_writer import Block, BlockWriter, OpenList
 from transforms.content_features import BREAKING, BREAKING_NAMES
 from transforms.dom import CODES, NAMES, Dom, code_table
 from transforms.image_nodes import read_image
@@ -21,6 +20,7 @@ from transforms.image_sources import picture_file
 from transforms.main_content import Content
 from transforms.markup import clean_code, clean_text, fenced_code, table_lines
 from transforms.name_groups import says_aside, says_caption
+from transforms.page_walk import read_steps
 from transforms.tables import data_rows
 
 _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20})(?:\s|$)")
@@ -59,75 +59,33 @@ class Walker(BlockWriter):
 
     def walk(self) -> list[Block]:
         """Reads the content of the page and returns its blocks."""
-        dom, buffer, stack = self.dom, self.buffer, self._stack
-        kept, opens_line = self.content.kept, self.content.opens_line
-        tags, has_text = dom.tags, kept & (dom.text_stops > dom.stops)
-        opening = _OPENING[np.maximum(tags, 0)] & self._holds_content()
-        active = opening | has_text
-        active[dom.closes[opening]] = True
-        numbers = np.flatnonzero(active)
-        skip_to = -1
-        for step, (tag, code, new_line, opens, text) in enumerate(
-            zip(
-                numbers.tolist(),
-                tags[numbers].tolist(),
-                opens_line[numbers].tolist(),
-                opening[numbers].tolist(),
-                has_text[numbers].tolist(),
-                strict=True,
-            )
-        ):
+        buffer, stack = self.buffer, self._stack
+        skip_to = 0
+        for step, (tag, ends_line, code, text) in enumerate(read_steps(self.dom, self.content)):
             if tag < skip_to:
                 continue
             if step % _CLOCK_EVERY == 0 and monotonic() > self.deadline:
                 raise PageDeadlineError("its blocks took too long")
             while stack and stack[-1][0] <= tag:
                 stack.pop()[1]()
-            if new_line:
+            if ends_line:
                 self.end_line()
-            if opens and tag != skip_to:
-                skip_to = _OPENERS[NAMES[code]](self, tag)
+            if code:
+                skip_to = _OPENERS[code](self, tag)
                 if skip_to > tag:
                     continue
-            if text:
-                characters = dom.text_behind(tag)
-                if buffer or not characters.isspace():
-                    buffer.append(characters)
+            if text and (buffer or not text.isspace()):
+                buffer.append(text)
         while stack:
             stack.pop()[1]()
         self.end_line()
         self.end_group()
         return self.blocks
 
-    def _holds_content(self) -> npt.NDArray[np.bool_]:
-        """Of each tag, whether its element holds content."""
-        content = np.zeros(len(self.dom) + 1, np.int64)
-        np.cumsum(self.content.kept | self.content.images, out=content[1:])
-        closes = self.dom.closes
-        numbers = np.arange(len(self.dom))
-        ends = np.where(closes > numbers, closes, numbers + 1)
-        return content[ends] > content[:-1]
-
     # Elements. Each takes the position of one and returns the position to go on from.
 
     def _push(self, node: int, close: Callable[[], None]) -> int:
         self._stack.append((int(self.dom.closes[node]), close))
-        return node
-
-    def _block(self, node: int) -> int:
-        self.end_line()
-        return self._push(node, self.end_line)
-
-    def _skip(self, node: int) -> int:
-        return int(self.dom.closes[node])
-
-    def _line_break(self, node: int) -> int:
-        if self.buffer:
-            self.buffer.append(BREAK)
-        return node
-
-    def _rule(self, node: int) -> int:
-        self.end_line()
         return node
 
     def _open_heading(self, node: int) -> int:
@@ -235,9 +193,7 @@ class Walker(BlockWriter):
         return self._push(node, close)
 
     def _open_link(self, node: int) -> int:
-        """A link matters to the images in it: it may lead to their full size."""
-        if not self._pictures(node):
-            return node
+        """A link around images: it may lead to their full size."""
         self._links.append(picture_file(self.dom.attribute(node, "href"), self.base))
 
         def close() -> None:
@@ -364,25 +320,24 @@ class Walker(BlockWriter):
             return int(self.dom.closes[node])
         if names and not self.captions and says_caption(names) and not self._pictures(node):
             return self._open_caption(node)
-        return self._block(node) if BREAKING[self.dom.tags[node]] else node
+        if not BREAKING[self.dom.tags[node]]:
+            return node
+        self.end_line()
+        return self._push(node, self.end_line)
 
 
 _NOT_IN_LINE = code_table(BREAKING_NAMES + " br img amp-img picture")
 
-_OPENERS: Mapping[str, Callable[[Walker, int], int]] = (
-    dict.fromkeys(BREAKING_NAMES.split(), Walker._block)
-    | dict.fromkeys(("p", "div", "span", "small", "cite", "sup"), Walker._open_named)
+_BY_NAME: Mapping[str, Callable[[Walker, int], int]] = (
+    dict.fromkeys(("p", "div", "span", "small", "cite", "sup"), Walker._open_named)
     | dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), Walker._open_heading)
     | dict.fromkeys(("ul", "ol", "dl", "menu", "dir"), Walker._open_list)
     | dict.fromkeys(("li", "dt", "dd"), Walker._open_item)
     | dict.fromkeys(("pre", "listing", "plaintext", "xmp"), Walker._preformatted)
     | dict.fromkeys(("figcaption", "caption"), Walker._open_caption)
     | dict.fromkeys(("img", "amp-img", "picture"), Walker._image)
-    | dict.fromkeys(("head", "title", "meta", "base", "input", "rp", "option"), Walker._skip)
     | {
         "a": Walker._open_link,
-        "br": Walker._line_break,
-        "hr": Walker._rule,
         "blockquote": Walker._open_quote,
         "q": Walker._open_inline_quote,
         "rt": Walker._open_reading,
@@ -394,4 +349,5 @@ _OPENERS: Mapping[str, Callable[[Walker, int], int]] = (
         "math": Walker._math,
     }
 )
-_OPENING = code_table(" ".join(_OPENERS))
+_OPENERS = {CODES[name]: opener for name, opener in _BY_NAME.items()}
+"""What each element that can be a step does, by its code."""

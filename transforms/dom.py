@@ -73,17 +73,21 @@ class _UnreadableError(Exception):
     """The markup is not canonical: a name in it holds `<` or the like."""
 
 
+ENTITIES = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", '"'),
+    ("&nbsp;", "\u00a0"),
+    ("&amp;", "&"),
+)
+"""The references of canonical markup; that of `&` is read last."""
+
+
 def unescape(text: bytes) -> str:
     """Characters of a piece of canonical markup."""
     characters = text.decode("utf-8", "replace")
     if "&" in characters:
-        for entity, character in (
-            ("&lt;", "<"),
-            ("&gt;", ">"),
-            ("&quot;", '"'),
-            ("&nbsp;", "\u00a0"),
-            ("&amp;", "&"),
-        ):
+        for entity, character in ENTITIES:
             characters = characters.replace(entity, character)
     return characters
 

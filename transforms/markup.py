@@ -14,6 +14,10 @@ def word_set(words: str) -> frozenset[str]:
 
 def clean_text(text: str) -> str:
     """One line: white space collapsed; soft hyphens, zero-width and control characters removed."""
+    text = text.strip()
+    # No character that goes, and no white space but a blank, is printable.
+    if text.isprintable() and "  " not in text:
+        return text
     text = " ".join(text.split())
     return text if text.isprintable() else " ".join(_REMOVED.sub("", text).split())
 

@@ -8,6 +8,8 @@ frameworks, in English and some other languages; none comes from a single site.
 
 import re
 
+from transforms.markup import word_set
+
 GROUPS: dict[str, str] = {
     "comment": "comment comments commentlist commentary disqus respond reply replies discussion"
     " kommentar kommentare commentaires comentarios commenti trackback pingback livefyre",
@@ -106,3 +108,10 @@ _ASIDE = re.compile(
 def says_aside(names: str) -> bool:
     """Whether a class is that of a link or label inside a line that belongs to no text."""
     return bool(names) and _ASIDE.search(names) is not None
+
+
+HINTS = word_set(
+    "caption legend bildunte didascal edit sr-only screen-r visually headerli anchorjs lineno"
+)
+"""In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
+letters, or the first eight."""

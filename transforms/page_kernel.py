@@ -27,6 +27,8 @@ else:
 if TYPE_CHECKING:
     from transforms.content_features import Blocks
     from transforms.dom import Dom
+    from transforms.main_content import Content
+    from transforms.page_walk import Step
 
 Ints = npt.NDArray[np.int64]
 
@@ -159,4 +161,45 @@ def measure_blocks(dom: "Dom") -> "Blocks":
         np.frombuffer(measures, np.float32).reshape(count, -1 if count else 0),
         np.frombuffer(ranges, np.int64).reshape(LEVELS, 2, count),
         np.frombuffer(page, np.float32),
+    )
+
+
+def _pattern(word: str) -> bytes:
+    """Up to eight bytes and their mask, which leaves out what tells small letters from capitals."""
+    mask = bytes(0xDF if letter.isalpha() else 0xFF for letter in word)
+    if len(mask) > 8:
+        raise ValueError(f"{word!r} has more than the kernel's 8 bytes")
+    return word.encode().ljust(8, b"\0") + mask.ljust(8, b"\0")
+
+
+@cache
+def _walk_tables() -> object:
+    from transforms.dom import ENTITIES
+    from transforms.name_groups import HINTS
+    from transforms.page_walk import ACTIONS
+
+    entities = (
+        name.encode().ljust(8, b"\0")
+        + (b"\xff" * len(name)).ljust(8, b"\0")
+        + character.encode().ljust(8, b"\0")
+        for name, character in ENTITIES
+    )
+    return _page_kernel.walk_tables(
+        ACTIONS.tobytes(), b"".join(map(_pattern, sorted(HINTS))), b"".join(entities)
+    )
+
+
+def read_steps(dom: "Dom", content: "Content") -> "list[Step]":
+    """The steps of a page's content."""
+    return _page_kernel.read_steps(
+        _walk_tables(),
+        dom.source,
+        dom.tags,
+        dom.starts,
+        dom.stops,
+        dom.text_stops,
+        dom.closes,
+        content.kept,
+        content.opens_line,
+        content.images,
     )

@@ -1,0 +1,386 @@
+/* Content of a page as steps: what page_walk.py makes of it, the same steps. */
+
+#include "_page_kernel.h"
+
+enum { CODES = 256, MAX_HINTS = 16, MAX_ENTITIES = 8, MAX_SPELLING = 4, EIGHT_BYTES = 8 };
+
+static const char WALK_TABLES[] = "transforms._page_kernel.walk_tables";
+
+/* What an element does, as page_walk.py says it. */
+enum { OPEN = 1, LINE = 2, SKIP = 4, BREAK = 8, PICTURED = 16, NAMED = 32 };
+
+/* What happens at a tag because of an element that closes there. */
+enum { ENDS_LINE = 1, ENDS_RUN = 2 };
+
+/* Bytes that are looked for: equal to `key` where `mask` has bits. */
+typedef struct {
+    uint64_t key, mask;
+} Pattern;
+
+typedef struct {
+    uint8_t actions[CODES];
+    size_t codes_count;
+    Pattern hints[MAX_HINTS];
+    size_t hint_count;
+    bool starts_hint[256];
+    struct {
+        Pattern name;
+        size_t name_size, size;
+        uint8_t spelling[MAX_SPELLING];
+    } entities[MAX_ENTITIES];
+    size_t entity_count;
+} WalkTables;
+
+typedef struct {
+    const WalkTables *tables;
+    const uint8_t *source;
+    size_t size, count;
+    const int64_t *tags, *starts, *stops, *text_stops, *closes;
+    const uint8_t *kept, *opens_line, *images;
+} WalkPage;
+
+typedef struct {
+    size_t tag, text, text_stop; /* the text is a range of that of all steps */
+    uint8_t code;                /* of the element that opens, or 0 */
+    bool ends_line;
+} Step;
+
+/* A page while its steps are written. */
+typedef struct {
+    const WalkPage *page;
+    Step *steps; /* one a tag, at most */
+    size_t step_count;
+    uint8_t *text; /* no longer than the source: a character is no longer than its spelling */
+    size_t text_size;
+    uint8_t *marks;              /* by tag, what ends there */
+    uint32_t *content, *images; /* tags of content, and pictures, before each tag */
+    bool in_run;                 /* whether text goes to the last step */
+    bool is_open;                /* whether the line may hold something */
+    bool is_blank;               /* whether another blank would say nothing */
+} Walk;
+
+static bool is_blank(uint8_t octet)
+{
+    return octet == ' ' || (octet >= '\t' && octet <= '\r') || (octet >= 0x1c && octet <= 0x1f);
+}
+
+static bool matches(const Pattern *pattern, uint64_t eight)
+{
+    return ((eight ^ pattern->key) & pattern->mask) == 0;
+}
+
+/* Whether the class of a tag holds a hint, or a letter that no hint is compared with. */
+static bool is_named(const WalkPage *page, size_t tag)
+{
+    static const char CLASS[] = " class=\"";
+    const WalkTables *tables = page->tables;
+    size_t at = (size_t)page->starts[tag], stop = (size_t)page->stops[tag];
+    uint64_t class;
+    memcpy(&class, CLASS, EIGHT_BYTES);
+    for (;; at++) {
+        at = find_byte(page->source, stop, at, ' ');
+        if (at == stop)
+            return false;
+        if (eight_from(page->source, stop, at) == class)
+            break;
+    }
+    for (at += EIGHT_BYTES; at < stop && page->source[at] != '"'; at++) {
+        uint8_t octet = page->source[at];
+        if (octet & 0x80)
+            return true;
+        if (!tables->starts_hint[octet])
+            continue;
+        uint64_t eight = eight_from(page->source, stop, at);
+        for (size_t nth = 0; nth < tables->hint_count; nth++)
+            if (matches(&tables->hints[nth], eight))
+                return true;
+    }
+    return false;
+}
+
+static Step *add_step(Walk *walk, size_t tag)
+{
+    Step *step = &walk->steps[walk->step_count++];
+    *step = (Step){.tag = tag, .text = walk->text_size, .text_stop = walk->text_size};
+    walk->in_run = true;
+    walk->is_blank = false;
+    return step;
+}
+
+/* The text behind a tag, its references read, each run of white space one blank. */
+static void add_text(Walk *walk, size_t tag)
+{
+    const WalkPage *page = walk->page;
+    const WalkTables *tables = page->tables;
+    size_t at = (size_t)page->stops[tag], stop = (size_t)page->text_stops[tag];
+    if (!walk->is_open) {
+        size_t first = at;
+        while (first < stop && is_blank(page->source[first]))
+            first++;
+        if (first == stop)
+            return;
+    }
+    if (!walk->in_run)
+        add_step(walk, tag);
+    uint8_t *out = walk->text + walk->text_size;
+    bool blank = walk->is_blank;
+    while (at < stop) {
+        uint8_t octet = page->source[at];
+        if (is_blank(octet)) {
+            if (!blank)
+                *out++ = ' ';
+            blank = true;
+            at++;
+            continue;
+        }
+        blank = false;
+        if (octet == '&') {
+            uint64_t eight = eight_from(page->source, stop, at);
+            size_t nth = 0;
+            while (nth < tables->entity_count && !matches(&tables->entities[nth].name, eight))
+                nth++;
+            if (nth < tables->entity_count) {
+                memcpy(out, tables->entities[nth].spelling, tables->entities[nth].size);
+                out += tables->entities[nth].size;
+                at += tables->entities[nth].name_size;
+                continue;
+            }
+        }
+        *out++ = octet;
+        at++;
+    }
+    walk->is_blank = blank;
+    walk->is_open = true;
+    walk->text_size = (size_t)(out - walk->text);
+    walk->steps[walk->step_count - 1].text_stop = walk->text_size;
+}
+
+static void add_break(Walk *walk, size_t tag)
+{
+    if (!walk->is_open)
+        return;
+    if (!walk->in_run)
+        add_step(walk, tag);
+    walk->text[walk->text_size++] = 0;
+    walk->steps[walk->step_count - 1].text_stop = walk->text_size;
+    walk->is_blank = false;
+}
+
+/* What the start of an element does, given what it holds. */
+static uint8_t action_at(const Walk *walk, size_t tag)
+{
+    const WalkPage *page = walk->page;
+    if (page->tags[tag] < 0)
+        return 0;
+    size_t close = (size_t)page->closes[tag], end = close > tag ? close : tag + 1;
+    uint8_t action = page->tables->actions[page->tags[tag]];
+    if (!action || walk->content[end] == walk->content[tag])
+        return 0;
+    if (action & PICTURED)
+        return walk->images[end] > walk->images[tag] ? OPEN : 0;
+    if (action & NAMED)
+        return is_named(page, tag) ? OPEN : action & LINE;
+    return action;
+}
+
+static void write_steps(Walk *walk)
+{
+    const WalkPage *page = walk->page;
+    for (size_t tag = 0; tag < page->count; tag++) {
+        uint8_t action = action_at(walk, tag), marks = walk->marks[tag];
+        size_t close = (size_t)page->closes[tag];
+        walk->marks[close] |= (uint8_t)((action & LINE ? ENDS_LINE : 0) | (action & OPEN ? ENDS_RUN : 0));
+        if (marks & ENDS_RUN) {
+            walk->in_run = false;
+            walk->is_open = true; /* the element may have written into the line */
+        }
+        bool ends_line = walk->is_open && (page->opens_line[tag] || marks & ENDS_LINE || action & LINE);
+        if (ends_line)
+            walk->is_open = false;
+        if (ends_line || action & OPEN) {
+            Step *step = add_step(walk, tag);
+            step->ends_line = ends_line;
+            if (action & OPEN) {
+                step->code = (uint8_t)page->tags[tag];
+                walk->is_open = true;
+            }
+        }
+        if (action & SKIP && close > tag) {
+            tag = close - 1;
+            continue;
+        }
+        if (action & BREAK)
+            add_break(walk, tag);
+        if (page->kept[tag] && page->text_stops[tag] > page->stops[tag])
+            add_text(walk, tag);
+    }
+}
+
+/* Whether the arrays may be followed without looking where they lead. */
+static bool is_sound(const WalkPage *page)
+{
+    int64_t end = 0;
+    uint64_t codes = page->tables->codes_count;
+    bool sound = true;
+    for (uint64_t tag = 0; tag < page->count; tag++) {
+        uint64_t code = (uint64_t)page->tags[tag];
+        sound &= (code + codes - 1 < 2 * codes - 1) & (code != 0);
+        sound &= (uint64_t)page->closes[tag] - tag < page->count - tag;
+        sound &= (page->starts[tag] >= end) & (page->stops[tag] > page->starts[tag]);
+        sound &= page->text_stops[tag] >= page->stops[tag];
+        end = page->text_stops[tag];
+    }
+    return sound && end <= (int64_t)page->size && page->count < UINT32_MAX;
+}
+
+static Outcome walk_page(const WalkPage *page, Walk *walk)
+{
+    size_t count = page->count;
+    *walk = (Walk){
+        .page = page,
+        .steps = malloc((count + 1) * sizeof *walk->steps),
+        .text = malloc(page->size + 1),
+        .marks = calloc(count + 1, 1),
+        .content = malloc((count + 1) * sizeof *walk->content),
+        .images = malloc((count + 1) * sizeof *walk->images),
+    };
+    if (!walk->steps || !walk->text || !walk->marks || !walk->content || !walk->images)
+        return NO_MEMORY;
+    uint32_t content = 0, images = 0;
+    for (size_t tag = 0; tag <= count; tag++) {
+        walk->content[tag] = content;
+        walk->images[tag] = images;
+        if (tag < count) {
+            content += page->kept[tag] || page->images[tag];
+            images += page->images[tag] != 0;
+        }
+    }
+    write_steps(walk);
+    return READ;
+}
+
+static void free_walk(Walk *walk)
+{
+    free(walk->steps);
+    free(walk->text);
+    free(walk->marks);
+    free(walk->content);
+    free(walk->images);
+}
+
+static PyObject *new_step(const Walk *walk, const Step *step)
+{
+    const char *text = (const char *)walk->text + step->text;
+    PyObject *items[] = {
+        PyLong_FromSize_t(step->tag),
+        PyBool_FromLong(step->ends_line),
+        PyLong_FromLong(step->code),
+        PyUnicode_DecodeUTF8(text, (Py_ssize_t)(step->text_stop - step->text), "replace"),
+    };
+    return new_tuple(items, sizeof items / sizeof *items);
+}
+
+static PyObject *steps_of(const WalkPage *page)
+{
+    Walk walk;
+    Outcome outcome;
+    Py_BEGIN_ALLOW_THREADS
+    outcome = walk_page(page, &walk);
+    Py_END_ALLOW_THREADS
+    PyObject *found = outcome == READ ? PyList_New((Py_ssize_t)walk.step_count) : PyErr_NoMemory();
+    for (size_t nth = 0; found && nth < walk.step_count; nth++) {
+        PyObject *step = new_step(&walk, &walk.steps[nth]);
+        if (!step)
+            Py_CLEAR(found);
+        else
+            PyList_SetItem(found, (Py_ssize_t)nth, step);
+    }
+    free_walk(&walk);
+    return found;
+}
+
+PyObject *read_steps(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    enum { NUMBERS = 5, FLAGS = 3, ARRAYS = NUMBERS + FLAGS };
+    PyObject *capsule, *found = NULL;
+    Py_buffer source, arrays[ARRAYS];
+    if (!PyArg_ParseTuple(arguments, "Oy*y*y*y*y*y*y*y*y*:read_steps", &capsule, &source, &arrays[0], &arrays[1],
+                          &arrays[2], &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7]))
+        return NULL;
+    const WalkTables *tables = PyCapsule_GetPointer(capsule, WALK_TABLES);
+    Py_ssize_t count = arrays[NUMBERS].len;
+    bool alike = true;
+    for (int nth = 0; nth < ARRAYS; nth++) {
+        Py_ssize_t width = nth < NUMBERS ? EIGHT_BYTES : 1;
+        alike &= arrays[nth].len == count * width && (uintptr_t)arrays[nth].buf % (size_t)width == 0;
+    }
+    if (tables && alike) {
+        WalkPage page = {
+            .tables = tables,
+            .source = source.buf,
+            .size = (size_t)source.len,
+            .count = (size_t)count,
+            .tags = arrays[0].buf,
+            .starts = arrays[1].buf,
+            .stops = arrays[2].buf,
+            .text_stops = arrays[3].buf,
+            .closes = arrays[4].buf,
+            .kept = arrays[5].buf,
+            .opens_line = arrays[6].buf,
+            .images = arrays[7].buf,
+        };
+        found = is_sound(&page) ? steps_of(&page) : refuse("read_steps: not the arrays of a page");
+    } else if (tables)
+        refuse("read_steps: arrays of different sizes");
+    PyBuffer_Release(&source);
+    for (int nth = 0; nth < ARRAYS; nth++)
+        PyBuffer_Release(&arrays[nth]);
+    return found;
+}
+
+/* Hints come as eight bytes and which of their bits count; references as eight bytes, their mask, and
+   eight bytes of UTF-8 with zeros behind. */
+PyObject *walk_tables(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const uint8_t *actions, *hints, *entities;
+    Py_ssize_t actions_size, hints_size, entities_size;
+    if (!PyArg_ParseTuple(arguments, "y#y#y#:walk_tables", &actions, &actions_size, &hints, &hints_size, &entities,
+                          &entities_size))
+        return NULL;
+    enum { HINT = 2 * EIGHT_BYTES, ENTITY = 3 * EIGHT_BYTES };
+    if (actions_size > CODES || hints_size % HINT || hints_size > MAX_HINTS * HINT || entities_size % ENTITY
+        || entities_size > MAX_ENTITIES * ENTITY)
+        return refuse("walk_tables: sizes do not agree");
+    WalkTables *tables = calloc(1, sizeof *tables);
+    if (!tables)
+        return PyErr_NoMemory();
+    memcpy(tables->actions, actions, (size_t)actions_size);
+    tables->codes_count = (size_t)actions_size;
+    bool fit = true;
+    for (size_t at = 0; at < (size_t)hints_size; at += HINT) {
+        Pattern hint = {eight_from(hints, (size_t)hints_size, at), eight_from(hints, (size_t)hints_size, at + EIGHT_BYTES)};
+        for (size_t octet = 0; octet < 256; octet++)
+            tables->starts_hint[octet] |= ((octet ^ hint.key) & hint.mask & 0xff) == 0;
+        tables->hints[tables->hint_count++] = hint;
+    }
+    for (size_t at = 0; at < (size_t)entities_size; at += ENTITY) {
+        size_t nth = tables->entity_count++;
+        Pattern name = {eight_from(entities, (size_t)entities_size, at), eight_from(entities, (size_t)entities_size, at + EIGHT_BYTES)};
+        size_t size = strnlen((const char *)entities + at + 2 * EIGHT_BYTES, EIGHT_BYTES);
+        size_t name_size = 0;
+        while (name_size < EIGHT_BYTES && name.mask >> 8 * name_size & 0xff)
+            name_size++;
+        fit &= size <= MAX_SPELLING && size <= name_size && (name.key & 0xff) == '&' && name_size;
+        tables->entities[nth].name = name;
+        tables->entities[nth].name_size = name_size;
+        tables->entities[nth].size = size < MAX_SPELLING ? size : MAX_SPELLING;
+        memcpy(tables->entities[nth].spelling, entities + at + 2 * EIGHT_BYTES, MAX_SPELLING);
+    }
+    if (!fit) {
+        free(tables);
+        return refuse("walk_tables: a reference that is shorter than its character");
+    }
+    return keep(tables, WALK_TABLES);
+}

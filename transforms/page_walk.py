@@ -1,0 +1,127 @@
+"""The content of a page as steps: the few tags that do something, and the text between them.
+
+Most tags of a page are not content, most of the others only part lines or stand in one. What is
+left is a tenth: elements that open something (a heading, a list, a picture), ends of lines, and
+texts. `blocks.py` goes from one step to the next and decides what each element becomes.
+
+This is the description; the kernel gives the same steps (`page_kernel.py` has the why).
+"""
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms import page_kernel
+from transforms.content_features import BREAKING_NAMES
+from transforms.dom import NAMES, Dom
+from transforms.main_content import Content
+from transforms.name_groups import HINTS
+
+Step = tuple[int, bool, int, str]
+"""A tag; whether a line ends before it; the code of the element that opens there, or 0; and the
+characters behind it up to the next step, each run of ASCII white space as one blank.
+
+An element that opens something is a step only where content is in it. A line that may hold
+something ends before the next one begins; where an element that is a step closes, a new step
+begins with the next text."""
+
+BREAK = "\x00"
+"""Stands for `br` in a text; a parser lets no NUL through."""
+
+OPEN, LINE, SKIP, BREAKS, PICTURED, NAMED = 1, 2, 4, 8, 16, 32
+"""What an element does, a bit each: it is a step; a line ends where it starts and closes; what is
+in it is passed over; it is a `br`; it is a step where a picture is in it; it is a step where its
+class may say what it is, and does the rest of its bits elsewhere."""
+
+_STEPS = (
+    "h1 h2 h3 h4 h5 h6 ul ol dl menu dir li dt dd figcaption caption img amp-img picture"
+    " blockquote q rt figure noscript code table math"
+)
+_ACTIONS: dict[str, int] = (
+    dict.fromkeys((*BREAKING_NAMES.split(), "hr"), LINE)
+    | dict.fromkeys(("head", "title", "meta", "base", "input", "rp", "option"), SKIP)
+    | dict.fromkeys(("span", "small", "cite", "sup"), NAMED)
+    | dict.fromkeys(("p", "div"), NAMED | LINE)
+    | dict.fromkeys(("pre", "listing", "plaintext", "xmp", "button"), OPEN | SKIP)
+    | dict.fromkeys(_STEPS.split(), OPEN)
+    | {"a": PICTURED, "br": BREAKS}
+)
+ACTIONS = np.array([_ACTIONS.get(name, 0) for name in NAMES], np.uint8)
+"""What each element does, by its code."""
+
+_BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
+_NOTHING = _BLANKS + BREAK
+_RUN_OF_BLANKS = re.compile(f"[{_BLANKS}]+")
+# What no hint can be compared with byte by byte is left to the walker too.
+_HINT = re.compile(b"[\x80-\xff]|" + "|".join(map(re.escape, sorted(HINTS))).encode(), re.I)
+
+
+def _is_named(dom: Dom, tag: int) -> bool:
+    """Whether the class of an element may be one that `name_groups.py` knows."""
+    _, _, behind = dom.source[dom.starts[tag] : dom.stops[tag]].partition(b' class="')
+    return _HINT.search(behind.partition(b'"')[0]) is not None
+
+
+def _actions(dom: Dom, content: Content) -> npt.NDArray[np.uint8]:
+    """What each tag does, given what is in its element."""
+    size = len(dom)
+    sums = np.zeros((2, size + 1), np.int64)
+    np.cumsum([content.kept | content.images, content.images], axis=1, out=sums[:, 1:])
+    ends = np.maximum(dom.closes, np.arange(size) + 1)
+    held, images = sums[:, ends] - sums[:, :-1]
+    actions = np.where(held > 0, ACTIONS[np.maximum(dom.tags, 0)], 0).astype(np.uint8)
+    actions[(actions == PICTURED) & (images == 0)] = 0
+    actions[actions == PICTURED] = OPEN
+    for tag in np.flatnonzero(actions & NAMED).tolist():
+        actions[tag] = OPEN if _is_named(dom, tag) else actions[tag] & LINE
+    return actions
+
+
+def read_steps(dom: Dom, content: Content) -> list[Step]:
+    """The steps of a page, in order."""
+    if page_kernel.AVAILABLE:
+        return page_kernel.read_steps(dom, content)
+    actions = _actions(dom, content)
+    closes = dom.closes
+    line_ends = content.opens_line | (actions & LINE > 0)
+    line_ends[closes[actions & LINE > 0]] = True
+    run_ends = np.zeros(len(dom), np.bool_)
+    run_ends[closes[actions & OPEN > 0]] = True
+    # An `img` closes where it opens.
+    run_ends &= dom.tags < 0
+    has_text = content.kept & (dom.text_stops > dom.stops)
+    active = np.flatnonzero(line_ends | run_ends | has_text | (actions > 0))
+    found: list[tuple[int, bool, int]] = []
+    texts: list[list[str]] = []
+    skip_to = 0
+    is_open = in_run = False  # whether the line may hold something; whether a step takes text
+    for tag in active.tolist():
+        if tag < skip_to:
+            continue
+        action = int(actions[tag])
+        if run_ends[tag]:
+            # The element may have written into the line.
+            is_open, in_run = True, False
+        ends_line = is_open and bool(line_ends[tag])
+        is_open &= not ends_line
+        if ends_line or action & OPEN:
+            found.append((tag, ends_line, int(dom.tags[tag]) if action & OPEN else 0))
+            texts.append([])
+            in_run = True
+            is_open |= bool(action & OPEN)
+        if action & SKIP and closes[tag] > tag:
+            skip_to = int(closes[tag])
+            continue
+        text = dom.text_behind(tag) if has_text[tag] else ""
+        for piece in (BREAK if action & BREAKS else "", text):
+            if piece and (is_open or piece.strip(_NOTHING)):
+                if not in_run:
+                    found.append((tag, False, 0))
+                    texts.append([])
+                texts[-1].append(piece)
+                is_open = in_run = True
+    return [
+        (*step, _RUN_OF_BLANKS.sub(" ", "".join(pieces)))
+        for step, pieces in zip(found, texts, strict=True)
+    ]
