@@ -8,7 +8,7 @@ A column that is `| None` is nullable; every other column always has a value.
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Node:
     """One block of a document in reading order: a run of text, or an image."""
 

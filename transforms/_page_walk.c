@@ -2,7 +2,7 @@
 
 #include "_page_kernel.h"
 
-enum { CODES = 256, MAX_HINTS = 16, MAX_ENTITIES = 8, MAX_SPELLING = 4, EIGHT_BYTES = 8 };
+enum { CODES = 256, OCTETS = 256, MAX_HINTS = 16, MAX_ENTITIES = 8, EIGHT_BYTES = 8 };
 
 static const char WALK_TABLES[] = "transforms._page_kernel.walk_tables";
 
@@ -12,22 +12,29 @@ enum { OPEN = 1, LINE = 2, SKIP = 4, BREAK = 8, PICTURED = 16, NAMED = 32 };
 /* What happens at a tag because of an element that closes there. */
 enum { ENDS_LINE = 1, ENDS_RUN = 2 };
 
+/* What a byte of text is, as page_walk.py says it; any other is copied as it is. */
+enum { BLANK = 1, DROPPED = 2, REFERENCE = 3 };
+
 /* Bytes that are looked for: equal to `key` where `mask` has bits. */
 typedef struct {
     uint64_t key, mask;
 } Pattern;
 
+/* A reference to a character. */
+typedef struct {
+    Pattern name;
+    size_t name_size, size;
+    uint8_t spelling[EIGHT_BYTES];
+} Entity;
+
 typedef struct {
     uint8_t actions[CODES];
+    uint8_t octets[OCTETS];
     size_t codes_count;
     Pattern hints[MAX_HINTS];
     size_t hint_count;
-    bool starts_hint[256];
-    struct {
-        Pattern name;
-        size_t name_size, size;
-        uint8_t spelling[MAX_SPELLING];
-    } entities[MAX_ENTITIES];
+    bool starts_hint[OCTETS];
+    Entity entities[MAX_ENTITIES];
     size_t entity_count;
 } WalkTables;
 
@@ -58,11 +65,6 @@ typedef struct {
     bool is_open;                /* whether the line may hold something */
     bool is_blank;               /* whether another blank would say nothing */
 } Walk;
-
-static bool is_blank(uint8_t octet)
-{
-    return octet == ' ' || (octet >= '\t' && octet <= '\r') || (octet >= 0x1c && octet <= 0x1f);
-}
 
 static bool matches(const Pattern *pattern, uint64_t eight)
 {
@@ -107,15 +109,28 @@ static Step *add_step(Walk *walk, size_t tag)
     return step;
 }
 
+/* Writes the character that a reference stands for. False where `&` is only itself. */
+static bool read_reference(const WalkTables *tables, const uint8_t *source, size_t stop, size_t *at, uint8_t **out)
+{
+    uint64_t eight = eight_from(source, stop, *at);
+    for (size_t nth = 0; nth < tables->entity_count; nth++)
+        if (matches(&tables->entities[nth].name, eight)) {
+            memcpy(*out, tables->entities[nth].spelling, tables->entities[nth].size);
+            *out += tables->entities[nth].size;
+            *at += tables->entities[nth].name_size;
+            return true;
+        }
+    return false;
+}
+
 /* The text behind a tag, its references read, each run of white space one blank. */
 static void add_text(Walk *walk, size_t tag)
 {
-    const WalkPage *page = walk->page;
-    const WalkTables *tables = page->tables;
-    size_t at = (size_t)page->stops[tag], stop = (size_t)page->text_stops[tag];
+    const uint8_t *source = walk->page->source, *octets = walk->page->tables->octets;
+    size_t at = (size_t)walk->page->stops[tag], stop = (size_t)walk->page->text_stops[tag];
     if (!walk->is_open) {
         size_t first = at;
-        while (first < stop && is_blank(page->source[first]))
+        while (first < stop && octets[source[first]] == BLANK)
             first++;
         if (first == stop)
             return;
@@ -125,29 +140,19 @@ static void add_text(Walk *walk, size_t tag)
     uint8_t *out = walk->text + walk->text_size;
     bool blank = walk->is_blank;
     while (at < stop) {
-        uint8_t octet = page->source[at];
-        if (is_blank(octet)) {
-            if (!blank)
-                *out++ = ' ';
-            blank = true;
-            at++;
+        uint8_t octet = source[at], what = octets[octet];
+        if (what == REFERENCE && read_reference(walk->page->tables, source, stop, &at, &out)) {
+            blank = false;
             continue;
         }
-        blank = false;
-        if (octet == '&') {
-            uint64_t eight = eight_from(page->source, stop, at);
-            size_t nth = 0;
-            while (nth < tables->entity_count && !matches(&tables->entities[nth].name, eight))
-                nth++;
-            if (nth < tables->entity_count) {
-                memcpy(out, tables->entities[nth].spelling, tables->entities[nth].size);
-                out += tables->entities[nth].size;
-                at += tables->entities[nth].name_size;
-                continue;
-            }
-        }
-        *out++ = octet;
         at++;
+        if (what == DROPPED)
+            continue;
+        /* Without branches: every word would mislead them. */
+        bool is_blank = what == BLANK;
+        *out = is_blank ? ' ' : octet;
+        out += !(is_blank & blank);
+        blank = is_blank;
     }
     walk->is_blank = blank;
     walk->is_open = true;
@@ -339,48 +344,56 @@ PyObject *read_steps(PyObject *module, PyObject *arguments)
     return found;
 }
 
-/* Hints come as eight bytes and which of their bits count; references as eight bytes, their mask, and
-   eight bytes of UTF-8 with zeros behind. */
+/* Hints come as eight bytes and which of their bits count. */
+static void fill_hints(WalkTables *tables, const uint8_t *hints, size_t size)
+{
+    for (size_t at = 0; at < size; at += 2 * EIGHT_BYTES) {
+        Pattern hint = {eight_from(hints, size, at), eight_from(hints, size, at + EIGHT_BYTES)};
+        for (size_t octet = 0; octet < OCTETS; octet++)
+            tables->starts_hint[octet] |= ((octet ^ hint.key) & hint.mask & 0xff) == 0;
+        tables->hints[tables->hint_count++] = hint;
+    }
+}
+
+/* References come as eight bytes and which of them count, and the UTF-8 of a character; zeros behind. False
+   where one is shorter than its character, so that the text could outgrow the source. */
+static bool fill_entities(WalkTables *tables, const uint8_t *entities, size_t size)
+{
+    for (size_t at = 0; at < size; at += 3 * EIGHT_BYTES) {
+        Entity *entity = &tables->entities[tables->entity_count++];
+        entity->name = (Pattern){eight_from(entities, size, at), eight_from(entities, size, at + EIGHT_BYTES)};
+        while (entity->name_size < EIGHT_BYTES && entity->name.mask >> 8 * entity->name_size & 0xff)
+            entity->name_size++;
+        memcpy(entity->spelling, entities + at + 2 * EIGHT_BYTES, EIGHT_BYTES);
+        while (entity->size < EIGHT_BYTES && entity->spelling[entity->size])
+            entity->size++;
+        if (!entity->name_size || entity->size > entity->name_size)
+            return false;
+    }
+    return true;
+}
+
 PyObject *walk_tables(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    const uint8_t *actions, *hints, *entities;
-    Py_ssize_t actions_size, hints_size, entities_size;
-    if (!PyArg_ParseTuple(arguments, "y#y#y#:walk_tables", &actions, &actions_size, &hints, &hints_size, &entities,
-                          &entities_size))
-        return NULL;
     enum { HINT = 2 * EIGHT_BYTES, ENTITY = 3 * EIGHT_BYTES };
-    if (actions_size > CODES || hints_size % HINT || hints_size > MAX_HINTS * HINT || entities_size % ENTITY
-        || entities_size > MAX_ENTITIES * ENTITY)
+    const uint8_t *actions, *octets, *hints, *entities;
+    Py_ssize_t actions_size, octets_size, hints_size, entities_size;
+    if (!PyArg_ParseTuple(arguments, "y#y#y#y#:walk_tables", &actions, &actions_size, &octets, &octets_size, &hints,
+                          &hints_size, &entities, &entities_size))
+        return NULL;
+    if (actions_size > CODES || octets_size != OCTETS || hints_size % HINT || hints_size > MAX_HINTS * HINT
+        || entities_size % ENTITY || entities_size > MAX_ENTITIES * ENTITY)
         return refuse("walk_tables: sizes do not agree");
     WalkTables *tables = calloc(1, sizeof *tables);
     if (!tables)
         return PyErr_NoMemory();
     memcpy(tables->actions, actions, (size_t)actions_size);
+    memcpy(tables->octets, octets, OCTETS);
     tables->codes_count = (size_t)actions_size;
-    bool fit = true;
-    for (size_t at = 0; at < (size_t)hints_size; at += HINT) {
-        Pattern hint = {eight_from(hints, (size_t)hints_size, at), eight_from(hints, (size_t)hints_size, at + EIGHT_BYTES)};
-        for (size_t octet = 0; octet < 256; octet++)
-            tables->starts_hint[octet] |= ((octet ^ hint.key) & hint.mask & 0xff) == 0;
-        tables->hints[tables->hint_count++] = hint;
-    }
-    for (size_t at = 0; at < (size_t)entities_size; at += ENTITY) {
-        size_t nth = tables->entity_count++;
-        Pattern name = {eight_from(entities, (size_t)entities_size, at), eight_from(entities, (size_t)entities_size, at + EIGHT_BYTES)};
-        size_t size = strnlen((const char *)entities + at + 2 * EIGHT_BYTES, EIGHT_BYTES);
-        size_t name_size = 0;
-        while (name_size < EIGHT_BYTES && name.mask >> 8 * name_size & 0xff)
-            name_size++;
-        fit &= size <= MAX_SPELLING && size <= name_size && (name.key & 0xff) == '&' && name_size;
-        tables->entities[nth].name = name;
-        tables->entities[nth].name_size = name_size;
-        tables->entities[nth].size = size < MAX_SPELLING ? size : MAX_SPELLING;
-        memcpy(tables->entities[nth].spelling, entities + at + 2 * EIGHT_BYTES, MAX_SPELLING);
-    }
-    if (!fit) {
-        free(tables);
-        return refuse("walk_tables: a reference that is shorter than its character");
-    }
-    return keep(tables, WALK_TABLES);
+    fill_hints(tables, hints, (size_t)hints_size);
+    if (fill_entities(tables, entities, (size_t)entities_size))
+        return keep(tables, WALK_TABLES);
+    free(tables);
+    return refuse("walk_tables: a reference that is shorter than its character");
 }

@@ -16,6 +16,13 @@ _PERMALINK = re.compile(r"\s*[#\u00b6\u00a7]$")
 """The sign that documentation puts behind a heading to link to it."""
 
 
+def _clean_piece(text: str) -> str:
+    """What `clean_text` gives, of a text that `plain_blanks` has left."""
+    text = text.strip()
+    # What is printable has no white space but blanks, and no character that goes.
+    return text if text.isascii() or text.isprintable() else clean_text(text)
+
+
 @dataclass(slots=True)
 class Block:
     """A node and what merging twins needs to know of it."""
@@ -46,7 +53,7 @@ class BlockWriter:
     """Takes each block as it is finished; may raise to end the page."""
     blocks: list[Block] = field(default_factory=list)
     buffer: list[str] = field(default_factory=list)
-    """Pieces of the line that is being gathered."""
+    """Pieces of the line that is being gathered, as `plain_blanks` leaves them."""
     lines: list[str] = field(default_factory=list)
     """Finished lines of the open list."""
     lists: list[OpenList] = field(default_factory=list)
@@ -63,17 +70,19 @@ class BlockWriter:
 
     def end_line(self) -> None:
         """Ends the line that is being gathered."""
-        if not self.buffer:
+        buffer = self.buffer
+        if not buffer:
             return
-        raw = "".join(self.buffer)
-        self.buffer.clear()
+        raw = "".join(buffer)
+        clean = _clean_piece if len(buffer) == 1 else clean_text
+        buffer.clear()
         if BREAK not in raw:
-            text = clean_text(raw)
+            text = clean(raw)
             if text:
                 self.add(text)
             return
         paragraph: list[str] = []
-        for line in (*map(clean_text, raw.split(BREAK)), ""):
+        for line in (*map(clean, raw.split(BREAK)), ""):
             if line:
                 paragraph.append(line)
             elif paragraph:  # two breaks in a row part paragraphs

@@ -20,14 +20,14 @@ from transforms.image_sources import picture_file
 from transforms.main_content import Content
 from transforms.markup import clean_code, clean_text, fenced_code, table_lines
 from transforms.name_groups import says_aside, says_caption
-from transforms.page_walk import read_steps
+from transforms.page_walk import plain_blanks, read_steps
 from transforms.tables import data_rows
 
 _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20})(?:\s|$)")
 _NUMBER = re.compile(r"-?\d{1,9}$")
 _IMAGES = frozenset(CODES[name] for name in ("img", "amp-img", "picture"))
 _CLOCK_EVERY = 256
-"""Tags between two looks at the clock."""
+"""Steps between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -212,13 +212,13 @@ class Walker(BlockWriter):
     def _code(self, node: int) -> int:
         """Code in a line stands between backticks, unless it holds more than text."""
         end = int(self.dom.closes[node])
-        if _NOT_IN_LINE[np.abs(self.dom.tags[node + 1 : end])].any():
+        if end > node + 1 and _NOT_IN_LINE[np.abs(self.dom.tags[node + 1 : end])].any():
             return node
         text = "".join(self._texts(node))
         if text.strip() and "`" not in text:
             lead = " " if text[0].isspace() else ""
             text = f"{lead}`{text.strip()}`" + (" " if text[-1].isspace() else "")
-        self.buffer.append(text)
+        self.buffer.append(plain_blanks(text))
         return end
 
     def _preformatted(self, node: int) -> int:
@@ -296,13 +296,14 @@ class Walker(BlockWriter):
         formula = self.dom.attribute(node, "alttext")
         if not formula:
             return node
-        self.buffer.append(formula)
+        self.buffer.append(plain_blanks(formula))
         return int(self.dom.closes[node])
 
     def _image(self, node: int) -> int:
         """An `img`, an `amp-img`, or a `picture` with all that is in it."""
         end = int(self.dom.closes[node])
-        if not self.content.images[node : end + 1].any():
+        images = self.content.images
+        if not (images[node] or images[node : end + 1].any()):
             return node
         link = self._links[-1] if self._links else None
         found = read_image(self.dom, node, self.base, link, self.max_alt)

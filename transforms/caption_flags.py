@@ -99,7 +99,7 @@ _LABELLED_END = re.compile(
 )
 _MARKS = ":\uff1a\u00a9/"
 """One of which follows a label."""
-_SENTENCES = re.compile(r"(?<=[^\W\d_]{3}[.!?\u2026])\s+|(?<=[\u3002\uff01\uff1f])")
+_SENTENCE_END = re.compile(r"[.!?\u2026](?<=[^\W\d_]{3}.)\s+|[\u3002\uff01\uff1f]")
 _TITLE_PARTS = re.compile(r"\s+(?:[|\u2013\u2014\u00b7\u00bb\u00ab:-]|::)\s+|\s*[|\u00bb\u00ab]\s*")
 
 
@@ -151,12 +151,13 @@ def is_credit(text: str) -> bool:
         match = pattern.fullmatch(text)
         if match is not None and _names_someone(match["who"]):
             return True
-    parts = [part for part in _SPLIT.split(text) if part]
-    agencies = [plain(part) in AGENCIES for part in parts]
-    return any(agencies) and all(
-        known or (_names_someone(part) and len(part.split()) <= 4)
-        for part, known in zip(parts, agencies, strict=True)
-    )
+    names_agency = False
+    for part in filter(None, _SPLIT.split(text)):
+        if plain(part) in AGENCIES:
+            names_agency = True
+        elif len(part.split()) > 4 or not _names_someone(part):
+            return False
+    return names_agency
 
 
 def ends_in_credit(text: str) -> bool:
@@ -167,7 +168,9 @@ def ends_in_credit(text: str) -> bool:
     last = 0
     if any(mark in text for mark in _MARKS):
         *_, last = [0, *(match.start() for match in _LABELLED_END.finditer(text))]
-    return is_credit(text[last:]) or is_credit(_SENTENCES.split(text)[-1])
+    *_, begin = [0, *(match.end() for match in _SENTENCE_END.finditer(text))]
+    end, sentence = text[last:], text[begin:]
+    return is_credit(end) or (sentence != end and is_credit(sentence))
 
 
 def is_boilerplate(text: str) -> bool:

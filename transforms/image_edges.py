@@ -14,7 +14,6 @@ does, so the one behind the image is taken.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 from schemas.rows import Node
@@ -69,10 +68,12 @@ def _is_prose(node: Node) -> bool:
 
 
 def _is_paragraph(node: Node) -> bool:
-    if node.role not in _PARAGRAPHS or not node.text:
+    text = node.text
+    if not text or node.role not in _PARAGRAPHS:
         return False
-    text = node.text[: 2 * MIN_PARAGRAPH]
-    return len(text) >= (MIN_PARAGRAPH // 2 if _UNSPACED.search(text) else MIN_PARAGRAPH)
+    return len(text) >= MIN_PARAGRAPH or (
+        len(text) >= MIN_PARAGRAPH // 2 and _UNSPACED.search(text) is not None
+    )
 
 
 def _repeats(text: str, said: str | None) -> bool:
@@ -117,13 +118,23 @@ def _runs(nodes: list[Node], captions: list[bool]) -> Iterator[list[tuple[int, i
         yield runs
 
 
-def _by_class(nodes: list[Node], captions: list[bool]) -> dict[int, str]:
+def _by_class(nodes: list[Node]) -> dict[int, str]:
     """Captions of images by the class of their element.
 
     A stretch that begins with a caption and ends with an image has its captions before the images,
     any other behind them. Captions in a row are one (text and credit), unless images in a row stand
     beside them: then nothing says which is whose.
     """
+    if all(node.role != "caption" for node in nodes):
+        return {}
+    figcaptions = {_line(node.figcaption) for node in nodes if node.figcaption}
+    captions = [
+        node.role == "caption"
+        and bool(node.text)
+        and len(node.text or "") <= MAX_NEIGHBOUR
+        and _line(node.text or "") not in figcaptions
+        for node in nodes
+    ]
     found: dict[int, str] = {}
     for runs in _runs(nodes, captions):
         before = nodes[runs[0][0]].kind != "image" and nodes[runs[-1][0]].kind == "image"
@@ -180,65 +191,53 @@ def _by_place(nodes: list[Node], image: int) -> int | None:
 
 def _nearest_paragraphs(nodes: list[Node], captions: set[int]) -> list[int | None]:
     """For every image the paragraph with the fewest texts in between, behind it where two tie."""
-    nearest: list[tuple[int, int] | None] = [None] * len(nodes)
-    for order in (range(len(nodes) - 1, -1, -1), range(len(nodes))):
-        last: int | None = None
-        passed = 0
-        for position in order:
-            node = nodes[position]
-            if node.kind == "image":
-                known = nearest[position]
-                if last is not None and (known is None or passed < known[0]):
-                    nearest[position] = passed, last
-            elif node.role == "caption" or position in captions:
-                continue
-            elif _is_paragraph(node):
-                last, passed = position, 0
-            else:
-                passed += 1
-    return [None if found is None else found[1] for found in nearest]
+    images: list[tuple[int, int]] = []
+    """Of each image, the texts and the paragraphs before it."""
+    paragraphs: list[tuple[int, int]] = []
+    """Of each paragraph, the texts before it, and its position."""
+    texts = 0
+    for position, node in enumerate(nodes):
+        if node.kind == "image":
+            images.append((texts, len(paragraphs)))
+        elif node.role != "caption" and position not in captions:
+            if _is_paragraph(node):
+                paragraphs.append((texts, position))
+            texts += 1
+    nearest: list[int | None] = []
+    for texts, count in images:
+        # A paragraph is a text itself.
+        around = [
+            (texts - before - 1, 1, at) for before, at in paragraphs[max(0, count - 1) : count]
+        ]
+        around += [(before - texts, 0, at) for before, at in paragraphs[count : count + 1]]
+        nearest.append(min(around)[2] if around else None)
+    return nearest
 
 
-def link_images(nodes: list[Node]) -> list[Node]:
-    """Images with their `neighbour` and `paragraph`; every other node as it is.
+def link_images(nodes: list[Node]) -> None:
+    """Gives each image its `neighbour` and `paragraph`.
 
-    Time is linear in the nodes and their text.
+    `neighbour` has its white space collapsed. `paragraph` is the position of the nearest paragraph,
+    quote or list of at least `MIN_PARAGRAPH` characters; None where the document has none. Time is
+    linear in the nodes and their text.
 
     Args:
-        nodes: Nodes of a document, in reading order. They are not changed.
-
-    Returns:
-        As many nodes, in the same order. `neighbour` has its white space collapsed. `paragraph` is
-        the position of the nearest paragraph, quote or list of at least `MIN_PARAGRAPH` characters;
-        None where the document has none.
+        nodes: Nodes of a document, in reading order. Only these fields of images are changed.
     """
-    if all(node.kind != "image" for node in nodes):
-        return list(nodes)
-    figcaptions = {_line(node.figcaption) for node in nodes if node.figcaption}
-    captions = [
-        node.role == "caption"
-        and bool(node.text)
-        and len(node.text or "") <= MAX_NEIGHBOUR
-        and _line(node.text or "") not in figcaptions
-        for node in nodes
-    ]
-    neighbours = _by_class(nodes, captions) if any(captions) else {}
+    images = [position for position, node in enumerate(nodes) if node.kind == "image"]
+    if not images:
+        return
+    neighbours = _by_class(nodes)
     by_place: set[int] = set()
-    for position, node in enumerate(nodes):
-        if node.kind != "image" or node.figcaption or position in neighbours:
+    for position in images:
+        if nodes[position].figcaption or position in neighbours:
             continue
         place = _by_place(nodes, position)
         if place is not None:
             by_place.add(place)
             neighbours[position] = _line(nodes[place].text or "")
     paragraphs = _nearest_paragraphs(nodes, by_place)
-    return [
-        replace(
-            node,
-            neighbour=None if node.figcaption else neighbours.get(position),
-            paragraph=paragraphs[position],
-        )
-        if node.kind == "image"
-        else node
-        for position, node in enumerate(nodes)
-    ]
+    for position, paragraph in zip(images, paragraphs, strict=True):
+        node = nodes[position]
+        node.neighbour = None if node.figcaption else neighbours.get(position)
+        node.paragraph = paragraph

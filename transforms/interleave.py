@@ -95,7 +95,7 @@ def _are_twins(dom: Dom, first: Block, second: Block) -> bool:
 
 def merge_twins(dom: Dom, blocks: list[Block]) -> list[Node]:
     """The nodes of blocks; what a `noscript` holds only where it stands nowhere else."""
-    if all(block.noscript < 0 for block in blocks):
+    if max([block.noscript for block in blocks], default=-1) < 0:
         return [block.node for block in blocks]
     scripted = [block.node for block in blocks if block.noscript < 0]
     urls = {node.image_url for node in scripted if node.kind == "image"}
@@ -167,7 +167,6 @@ def extract_page(
         dom = parse_html(html, "beautifulsoup")
     if monotonic() > deadline:
         raise PageDeadlineError(f"parsing took over {config.max_seconds} s")
-    base = _base_url(dom, url)
     characters = count = 0
 
     def check(block: Block) -> None:
@@ -182,6 +181,8 @@ def extract_page(
     content = select_content(dom, model)
     if monotonic() > deadline:
         raise PageDeadlineError(f"reading took over {config.max_seconds} s")
+    base = _base_url(dom, url)
     walker = Walker(dom, content, base, config.max_alt_characters, deadline, emit=check)
-    nodes = link_images(merge_twins(dom, walker.walk()))
+    nodes = merge_twins(dom, walker.walk())
+    link_images(nodes)
     return Page(dom, base, nodes)

@@ -176,7 +176,7 @@ def _pattern(word: str) -> bytes:
 def _walk_tables() -> object:
     from transforms.dom import ENTITIES
     from transforms.name_groups import HINTS
-    from transforms.page_walk import ACTIONS
+    from transforms.page_walk import ACTIONS, BLANKS, CONTROLS
 
     entities = (
         name.encode().ljust(8, b"\0")
@@ -184,8 +184,15 @@ def _walk_tables() -> object:
         + character.encode().ljust(8, b"\0")
         for name, character in ENTITIES
     )
+    octets = bytearray(256)
+    for kind, characters in enumerate((BLANKS, CONTROLS, "&"), 1):
+        for character in characters:
+            octets[ord(character)] = kind
     return _page_kernel.walk_tables(
-        ACTIONS.tobytes(), b"".join(map(_pattern, sorted(HINTS))), b"".join(entities)
+        ACTIONS.tobytes(),
+        bytes(octets),
+        b"".join(map(_pattern, sorted(HINTS))),
+        b"".join(entities),
     )
 
 

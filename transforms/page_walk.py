@@ -20,7 +20,7 @@ from transforms.name_groups import HINTS
 
 Step = tuple[int, bool, int, str]
 """A tag; whether a line ends before it; the code of the element that opens there, or 0; and the
-characters behind it up to the next step, each run of ASCII white space as one blank.
+characters behind it up to the next step, as `plain_blanks` leaves them.
 
 An element that opens something is a step only where content is in it. A line that may hold
 something ends before the next one begins; where an element that is a step closes, a new step
@@ -28,6 +28,12 @@ begins with the next text."""
 
 BREAK = "\x00"
 """Stands for `br` in a text; a parser lets no NUL through."""
+
+BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
+"""White space of ASCII, as Python knows it."""
+
+CONTROLS = "".join(chr(code) for code in (*range(1, 32), 127) if chr(code) not in BLANKS)
+"""Control characters of ASCII that no line keeps."""
 
 OPEN, LINE, SKIP, BREAKS, PICTURED, NAMED = 1, 2, 4, 8, 16, 32
 """What an element does, a bit each: it is a step; a line ends where it starts and closes; what is
@@ -50,11 +56,19 @@ _ACTIONS: dict[str, int] = (
 ACTIONS = np.array([_ACTIONS.get(name, 0) for name in NAMES], np.uint8)
 """What each element does, by its code."""
 
-_BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
-_NOTHING = _BLANKS + BREAK
-_RUN_OF_BLANKS = re.compile(f"[{_BLANKS}]+")
+_RUN_OF_BLANKS = re.compile(f"[{BLANKS}]+")
+_NO_CONTROLS = dict.fromkeys(map(ord, CONTROLS))
 # What no hint can be compared with byte by byte is left to the walker too.
 _HINT = re.compile(b"[\x80-\xff]|" + "|".join(map(re.escape, sorted(HINTS))).encode(), re.I)
+
+
+def plain_blanks(text: str) -> str:
+    """A text with one blank for each run of `BLANKS` and without `CONTROLS`.
+
+    Whatever else makes a clean line of it (`clean_text`) gives the same as before; a text of ASCII
+    is clean then but for blanks at its ends.
+    """
+    return _RUN_OF_BLANKS.sub(" ", text.translate(_NO_CONTROLS))
 
 
 def _is_named(dom: Dom, tag: int) -> bool:
@@ -113,15 +127,17 @@ def read_steps(dom: Dom, content: Content) -> list[Step]:
         if action & SKIP and closes[tag] > tag:
             skip_to = int(closes[tag])
             continue
-        text = dom.text_behind(tag) if has_text[tag] else ""
-        for piece in (BREAK if action & BREAKS else "", text):
-            if piece and (is_open or piece.strip(_NOTHING)):
-                if not in_run:
-                    found.append((tag, False, 0))
-                    texts.append([])
-                texts[-1].append(piece)
-                is_open = in_run = True
+        pieces = [BREAK] if action & BREAKS and is_open else []
+        if has_text[tag]:
+            text = dom.text_behind(tag)
+            if is_open or text.strip(BLANKS):
+                pieces.append(text)
+        if pieces:
+            if not in_run:
+                found.append((tag, False, 0))
+                texts.append([])
+            texts[-1].extend(pieces)
+            is_open = in_run = True
     return [
-        (*step, _RUN_OF_BLANKS.sub(" ", "".join(pieces)))
-        for step, pieces in zip(found, texts, strict=True)
+        (*step, plain_blanks("".join(pieces))) for step, pieces in zip(found, texts, strict=True)
     ]
