@@ -36,7 +36,9 @@ def measure_blocks(
     parents: npt.NDArray[np.int64],
     /,
 ) -> tuple[bytes, ...]: ...
-def walk_tables(actions: bytes, octets: bytes, hints: bytes, entities: bytes, /) -> object: ...
+def walk_tables(
+    actions: bytes, octets: bytes, class_: int, hints: bytes, entities: bytes, /
+) -> object: ...
 def read_steps(
     tables: object,
     source: bytes,

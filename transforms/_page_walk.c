@@ -31,6 +31,7 @@ typedef struct {
     uint8_t actions[CODES];
     uint8_t octets[OCTETS];
     size_t codes_count;
+    uint64_t class; /* how the attribute begins, from the space before it */
     Pattern hints[MAX_HINTS];
     size_t hint_count;
     bool starts_hint[OCTETS];
@@ -74,18 +75,11 @@ static bool matches(const Pattern *pattern, uint64_t eight)
 /* Whether the class of a tag holds a hint, or a letter that no hint is compared with. */
 static bool is_named(const WalkPage *page, size_t tag)
 {
-    static const char CLASS[] = " class=\"";
     const WalkTables *tables = page->tables;
     size_t at = (size_t)page->starts[tag], stop = (size_t)page->stops[tag];
-    uint64_t class;
-    memcpy(&class, CLASS, EIGHT_BYTES);
-    for (;; at++) {
-        at = find_byte(page->source, stop, at, ' ');
-        if (at == stop)
-            return false;
-        if (eight_from(page->source, stop, at) == class)
-            break;
-    }
+    do
+        at = find_byte(page->source, stop, at + 1, ' ');
+    while (at < stop && eight_from(page->source, stop, at) != tables->class);
     for (at += EIGHT_BYTES; at < stop && page->source[at] != '"'; at++) {
         uint8_t octet = page->source[at];
         if (octet & 0x80)
@@ -109,54 +103,62 @@ static Step *add_step(Walk *walk, size_t tag)
     return step;
 }
 
-/* Writes the character that a reference stands for. False where `&` is only itself. */
-static bool read_reference(const WalkTables *tables, const uint8_t *source, size_t stop, size_t *at, uint8_t **out)
+/* The reference that eight bytes begin with; NULL where their `&` is only itself. */
+static const Entity *reference(const WalkTables *tables, uint64_t eight)
 {
-    uint64_t eight = eight_from(source, stop, *at);
     for (size_t nth = 0; nth < tables->entity_count; nth++)
-        if (matches(&tables->entities[nth].name, eight)) {
-            memcpy(*out, tables->entities[nth].spelling, tables->entities[nth].size);
-            *out += tables->entities[nth].size;
-            *at += tables->entities[nth].name_size;
-            return true;
-        }
-    return false;
+        if (matches(&tables->entities[nth].name, eight))
+            return &tables->entities[nth];
+    return NULL;
 }
 
-/* The text behind a tag, its references read, each run of white space one blank. */
+/* Copies text, its references read, each run of white space one blank; where the copy ends. `blank` is whether
+   one stands before it. A function of its own, which needs all registers. */
+__attribute__((noinline)) static uint8_t *copy_text(const WalkTables *tables, const uint8_t *from,
+                                                    const uint8_t *stop, uint8_t *out, bool *blank)
+{
+    bool after_blank = *blank;
+    while (from < stop) {
+        uint8_t octet = *from, what = tables->octets[octet];
+        if (what <= BLANK) {
+            /* Without branches: every word would mislead them. */
+            bool is_blank = what == BLANK;
+            *out = is_blank ? ' ' : octet;
+            out += !(is_blank & after_blank);
+            after_blank = is_blank;
+            from++;
+        } else if (what == DROPPED)
+            from++;
+        else {
+            const Entity *entity = reference(tables, eight_from(from, (size_t)(stop - from), 0));
+            size_t size = entity ? entity->size : 1;
+            memcpy(out, entity ? entity->spelling : from, size);
+            out += size;
+            from += entity ? entity->name_size : 1;
+            after_blank = false;
+        }
+    }
+    *blank = after_blank;
+    return out;
+}
+
 static void add_text(Walk *walk, size_t tag)
 {
-    const uint8_t *source = walk->page->source, *octets = walk->page->tables->octets;
-    size_t at = (size_t)walk->page->stops[tag], stop = (size_t)walk->page->text_stops[tag];
+    const WalkTables *tables = walk->page->tables;
+    const uint8_t *from = walk->page->source + walk->page->stops[tag];
+    const uint8_t *stop = walk->page->source + walk->page->text_stops[tag];
     if (!walk->is_open) {
-        size_t first = at;
-        while (first < stop && octets[source[first]] == BLANK)
+        const uint8_t *first = from;
+        while (first < stop && tables->octets[*first] == BLANK)
             first++;
         if (first == stop)
             return;
     }
     if (!walk->in_run)
         add_step(walk, tag);
-    uint8_t *out = walk->text + walk->text_size;
-    bool blank = walk->is_blank;
-    while (at < stop) {
-        uint8_t octet = source[at], what = octets[octet];
-        if (what == REFERENCE && read_reference(walk->page->tables, source, stop, &at, &out)) {
-            blank = false;
-            continue;
-        }
-        at++;
-        if (what == DROPPED)
-            continue;
-        /* Without branches: every word would mislead them. */
-        bool is_blank = what == BLANK;
-        *out = is_blank ? ' ' : octet;
-        out += !(is_blank & blank);
-        blank = is_blank;
-    }
-    walk->is_blank = blank;
+    uint8_t *end = copy_text(tables, from, stop, walk->text + walk->text_size, &walk->is_blank);
     walk->is_open = true;
-    walk->text_size = (size_t)(out - walk->text);
+    walk->text_size = (size_t)(end - walk->text);
     walk->steps[walk->step_count - 1].text_stop = walk->text_size;
 }
 
@@ -246,19 +248,14 @@ static Outcome walk_page(const WalkPage *page, Walk *walk)
         .steps = malloc((count + 1) * sizeof *walk->steps),
         .text = malloc(page->size + 1),
         .marks = calloc(count + 1, 1),
-        .content = malloc((count + 1) * sizeof *walk->content),
-        .images = malloc((count + 1) * sizeof *walk->images),
+        .content = calloc(count + 1, sizeof *walk->content),
+        .images = calloc(count + 1, sizeof *walk->images),
     };
     if (!walk->steps || !walk->text || !walk->marks || !walk->content || !walk->images)
         return NO_MEMORY;
-    uint32_t content = 0, images = 0;
-    for (size_t tag = 0; tag <= count; tag++) {
-        walk->content[tag] = content;
-        walk->images[tag] = images;
-        if (tag < count) {
-            content += page->kept[tag] || page->images[tag];
-            images += page->images[tag] != 0;
-        }
+    for (size_t tag = 0; tag < count; tag++) {
+        walk->content[tag + 1] = walk->content[tag] + (page->kept[tag] || page->images[tag]);
+        walk->images[tag + 1] = walk->images[tag] + (page->images[tag] != 0);
     }
     write_steps(walk);
     return READ;
@@ -295,10 +292,8 @@ static PyObject *steps_of(const WalkPage *page)
     PyObject *found = outcome == READ ? PyList_New((Py_ssize_t)walk.step_count) : PyErr_NoMemory();
     for (size_t nth = 0; found && nth < walk.step_count; nth++) {
         PyObject *step = new_step(&walk, &walk.steps[nth]);
-        if (!step)
+        if (!step || PyList_SetItem(found, (Py_ssize_t)nth, step) < 0)
             Py_CLEAR(found);
-        else
-            PyList_SetItem(found, (Py_ssize_t)nth, step);
     }
     free_walk(&walk);
     return found;
@@ -379,8 +374,9 @@ PyObject *walk_tables(PyObject *module, PyObject *arguments)
     enum { HINT = 2 * EIGHT_BYTES, ENTITY = 3 * EIGHT_BYTES };
     const uint8_t *actions, *octets, *hints, *entities;
     Py_ssize_t actions_size, octets_size, hints_size, entities_size;
-    if (!PyArg_ParseTuple(arguments, "y#y#y#y#:walk_tables", &actions, &actions_size, &octets, &octets_size, &hints,
-                          &hints_size, &entities, &entities_size))
+    unsigned long long class;
+    if (!PyArg_ParseTuple(arguments, "y#y#Ky#y#:walk_tables", &actions, &actions_size, &octets, &octets_size,
+                          &class, &hints, &hints_size, &entities, &entities_size))
         return NULL;
     if (actions_size > CODES || octets_size != OCTETS || hints_size % HINT || hints_size > MAX_HINTS * HINT
         || entities_size % ENTITY || entities_size > MAX_ENTITIES * ENTITY)
@@ -391,6 +387,7 @@ PyObject *walk_tables(PyObject *module, PyObject *arguments)
     memcpy(tables->actions, actions, (size_t)actions_size);
     memcpy(tables->octets, octets, OCTETS);
     tables->codes_count = (size_t)actions_size;
+    tables->class = class;
     fill_hints(tables, hints, (size_t)hints_size);
     if (fill_entities(tables, entities, (size_t)entities_size))
         return keep(tables, WALK_TABLES);

@@ -195,8 +195,8 @@ class Dom:
 
     def positions(self, name: str, start: int = 0, end: int | None = None) -> list[int]:
         """The elements of one name in a range, in order."""
-        found = np.flatnonzero(self.tags[start:end] == CODES[name]) + start
-        return found.tolist()
+        found: list[int] = ((self.tags[start:end] == CODES[name]).nonzero()[0] + start).tolist()
+        return found
 
     def text_behind(self, tag: int) -> str:
         """Characters between a tag and the next one."""

@@ -176,7 +176,7 @@ def _pattern(word: str) -> bytes:
 def _walk_tables() -> object:
     from transforms.dom import ENTITIES
     from transforms.name_groups import HINTS
-    from transforms.page_walk import ACTIONS, BLANKS, CONTROLS
+    from transforms.page_walk import ACTIONS, BLANKS, CLASS, CONTROLS
 
     entities = (
         name.encode().ljust(8, b"\0")
@@ -191,6 +191,7 @@ def _walk_tables() -> object:
     return _page_kernel.walk_tables(
         ACTIONS.tobytes(),
         bytes(octets),
+        int.from_bytes(CLASS, "little"),
         b"".join(map(_pattern, sorted(HINTS))),
         b"".join(entities),
     )

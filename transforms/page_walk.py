@@ -56,6 +56,9 @@ _ACTIONS: dict[str, int] = (
 ACTIONS = np.array([_ACTIONS.get(name, 0) for name in NAMES], np.uint8)
 """What each element does, by its code."""
 
+CLASS = b' class="'
+"""How the attribute begins that says what an element is."""
+
 _RUN_OF_BLANKS = re.compile(f"[{BLANKS}]+")
 _NO_CONTROLS = dict.fromkeys(map(ord, CONTROLS))
 # What no hint can be compared with byte by byte is left to the walker too.
@@ -73,7 +76,7 @@ def plain_blanks(text: str) -> str:
 
 def _is_named(dom: Dom, tag: int) -> bool:
     """Whether the class of an element may be one that `name_groups.py` knows."""
-    _, _, behind = dom.source[dom.starts[tag] : dom.stops[tag]].partition(b' class="')
+    _, _, behind = dom.source[dom.starts[tag] : dom.stops[tag]].partition(CLASS)
     return _HINT.search(behind.partition(b'"')[0]) is not None
 
 
