@@ -111,7 +111,8 @@ def says_aside(names: str) -> bool:
 
 
 HINTS = word_set(
-    "caption legend bildunte didascal edit sr-only screen-r visually headerli anchorjs lineno"
+    "caption legend bildunte didascal editsect edit-sec sr-only screen-r visually headerli"
+    " anchorjs lineno"
 )
 """In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
 letters, or the first eight."""
