@@ -374,6 +374,8 @@ static PyMethodDef METHODS[] = {
     {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`; None if the markup is not canonical."},
     {"measure_tables", measure_tables, METH_VARARGS, "The tables for `measure_blocks`."},
     {"measure_blocks", measure_blocks, METH_VARARGS, "The arrays of `Blocks`."},
+    {"settle_blocks", settle_blocks, METH_VARARGS, "Which blocks are sure chrome and which are content."},
+    {"cover_tags", cover_tags, METH_VARARGS, "Which tags lie in chosen blocks, and at which one starts."},
     {NULL, NULL, 0, NULL},
 };
 

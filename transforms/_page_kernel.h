@@ -98,6 +98,12 @@ static inline size_t find_byte(const uint8_t *octets, size_t size, size_t from, 
     return found ? (size_t)(found - octets) : size;
 }
 
+/* White space as Python has it in bytes: what `\s` finds and `split` splits at. */
+static inline bool is_python_space(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
 /* Places that a scan found, as many as there are. */
 typedef struct {
     size_t *at;
@@ -180,6 +186,8 @@ static inline size_t attribute_slot(uint64_t eight)
     return (eight >> 8 & 31) << 5 | (eight >> 16 & 31);
 }
 
+/* Reads eight bytes at a time, so up to seven behind the value; what they hold does not matter. */
+uint64_t hash_of(const uint8_t *value, size_t length, uint64_t seed);
 bool add_word(NameTables *tables, const uint8_t *word, int64_t bits);
 Outcome read_names(const NameTables *tables, const Page *page, int64_t *bits, int32_t *classes);
 
@@ -287,5 +295,10 @@ typedef struct {
 size_t measure_count(const MeasureTables *tables);
 size_t page_measure_count(const MeasureTables *tables);
 void write_blocks(Survey *survey, const BlockArrays *out);
+
+/* _page_rules.c: functions of the module, see page_kernel.py */
+
+PyObject *settle_blocks(PyObject *module, PyObject *arguments);
+PyObject *cover_tags(PyObject *module, PyObject *arguments);
 
 #endif

@@ -36,3 +36,30 @@ def measure_blocks(
     parents: npt.NDArray[np.int64],
     /,
 ) -> tuple[bytes, ...]: ...
+def settle_blocks(
+    tables: bytes,
+    threshold: float,
+    below_best: float,
+    source: bytes,
+    tags: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    closes: npt.NDArray[np.int64],
+    parents: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    size: npt.NDArray[np.int64],
+    measures: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    chrome: npt.NDArray[np.bool_],
+    keep: npt.NDArray[np.bool_],
+    /,
+) -> bool: ...
+def cover_tags(
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.bool_],
+    lies_in: npt.NDArray[np.bool_],
+    starts: npt.NDArray[np.bool_],
+    /,
+) -> None: ...

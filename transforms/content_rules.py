@@ -23,14 +23,16 @@ from transforms.dom import CODES, Dom, code_table
 
 Flags = npt.NDArray[np.bool_]
 
-MAX_SHARE = 0.35
-"""Share of the page's text from which no element is sure chrome."""
+MAX_SHARE = 35
+"""Percent of the page's text above which no element is sure chrome."""
 LONG = 60
 """Visible bytes from which a text is said once."""
 HEADLINE_REACH = 15
 """Blocks (bylines, dates, buttons) between a headline and the content."""
-MAX_LINKED = 0.6
-"""Share of a list's text in links from which it is a list of links."""
+MAX_LINKED = 60
+"""Percent of a list's text in links above which it is a list of links."""
+MEANT = ("td th", "pre code", "blockquote q")
+"""Groups of tags (`tag_bit`) whose texts repeat others on purpose: cells, code and quotes."""
 
 _CHROME = code_table("nav dialog menu")
 _WHOLE = code_table("table pre dl")
@@ -40,10 +42,11 @@ _LAYOUT_INSIDE = code_table(
 _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
-_ROLES = frozenset(
-    b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
-)
-_STYLED = re.compile(rb"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_ROLE, _HIDDEN, _STYLE = b' role="', b' hidden="', b' style="'
+_ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
+_UNTIL_FOUND = b"until-found"
+_HIDING = ((b"display", b"none"), (b"visibility", b"hidden"))
+_HIDES = re.compile(b"|".join(rb"%b\s*:\s*%b" % each for each in _HIDING), re.I)
 
 
 def is_near(blocks: Blocks, bit: int) -> Flags:
@@ -76,11 +79,10 @@ def _attribute_values(dom: Dom, lead: bytes) -> list[tuple[int, bytes]]:
     ]
 
 
-def _unseen(dom: Dom) -> list[int]:
-    tags = [tag for tag, value in _attribute_values(dom, b' hidden="') if value != b"until-found"]
-    # Few styles hide: look for what does, not at every style.
-    if b"display" in dom.source or b"visibility" in dom.source:
-        tags += [tag for tag, value in _attribute_values(dom, b' style="') if _STYLED.search(value)]
+def _by_attributes(dom: Dom) -> list[int]:
+    tags = [tag for tag, role in _attribute_values(dom, _ROLE) if role in _ROLES]
+    tags += [tag for tag, value in _attribute_values(dom, _HIDDEN) if value != _UNTIL_FOUND]
+    tags += [tag for tag, value in _attribute_values(dom, _STYLE) if _HIDES.search(value)]
     return tags
 
 
@@ -94,8 +96,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     """Whether each block is chrome by its elements alone."""
     codes = np.maximum(dom.tags, 0)
     tags = np.flatnonzero(_CHROME[codes]).tolist()
-    tags += [tag for tag, role in _attribute_values(dom, b' role="') if role in _ROLES]
-    tags += _unseen(dom)
+    tags += _by_attributes(dom)
     footers = dom.positions("footer")
     if footers:
         articles = np.flatnonzero(_ARTICLES[codes])
@@ -111,7 +112,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     running = np.concatenate([[0], np.cumsum(blocks.size)])
     spans = block_spans(dom, blocks, tags)
     for begin, end in spans.tolist():
-        if running[end] - running[begin] <= MAX_SHARE * running[-1]:
+        if 100 * (running[end] - running[begin]) <= MAX_SHARE * running[-1]:
             chrome[begin:end] = True
     return chrome
 
@@ -122,19 +123,19 @@ def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) 
     Args:
         dom: The page.
         blocks: Its blocks.
-        linked: Share of each block that is in links.
+        linked: Share of each block that is in links, in 64ths.
         keep: Which blocks are kept; is changed.
     """
     codes = np.maximum(dom.tags, 0)
     wholes = np.flatnonzero(_WHOLE[codes] | _LISTS[codes])
     if not len(wholes):
         return
-    sums = np.zeros((3, len(keep) + 1))
+    sums = np.zeros((3, len(keep) + 1), np.int64)
     np.cumsum([blocks.size, blocks.size * keep, blocks.size * linked], axis=1, out=sums[:, 1:])
     spans = block_spans(dom, blocks, wholes)
     totals = sums[:, spans[:, 1]] - sums[:, spans[:, 0]]
     may = (spans[:, 1] - spans[:, 0] > 1) & (totals[0] > 0)
-    may &= _WHOLE[codes[wholes]] | (totals[2] > MAX_LINKED * totals[0])
+    may &= _WHOLE[codes[wholes]] | (100 * totals[2] > MAX_LINKED * 64 * totals[0])
     for each in np.flatnonzero(may).tolist():
         inside = codes[wholes[each] + 1 : dom.closes[wholes[each]]]
         if codes[wholes[each]] == CODES["table"] and _LAYOUT_INSIDE[inside].any():
@@ -195,14 +196,11 @@ def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
 
 
 def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:
-    """Leaves out long texts that were kept before, in another container.
-
-    Cells, code and quotes repeat others on purpose.
-    """
+    """Leaves out long texts that were kept before, in another container."""
     seen: dict[bytes, int] = {}
     source = dom.source
     meant = np.zeros(len(keep), np.bool_)
-    for names in ("td th", "pre code", "blockquote q"):
+    for names in MEANT:
         meant |= is_around(blocks, tag_bit(names))
     for place in np.flatnonzero(keep & (blocks.size >= LONG) & ~meant).tolist():
         first = int(blocks.first[place])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from transforms.dom import Dom
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 LARGEST = (1 << 29) - 1
 """Bytes of a page that the kernel measures: it counts with 32 bits."""
@@ -160,3 +161,88 @@ def measure_blocks(dom: "Dom") -> "Blocks":
         np.frombuffer(ranges, np.int64).reshape(LEVELS, 2, count),
         np.frombuffer(page, np.float32),
     )
+
+
+def _padded(words: list[bytes], count: int) -> bytes:
+    """Words as the kernel compares them, and none up to a number."""
+    if len(words) > count or any(len(word) > _WORD_BYTES for word in words):
+        raise ValueError(f"more than {count} words, or than {_WORD_BYTES} bytes in one")
+    return b"".join(word.ljust(_WORD_BYTES, b"\0") for word in [*words, *[b""] * count][:count])
+
+
+@cache
+def _rule_tables() -> bytes:
+    from transforms import content_rules as rules
+    from transforms import main_content
+    from transforms.content_features import BITS, LINKED_SHARE, tag_bit
+    from transforms.dom import CODES, code_table
+
+    numbers = [
+        rules.MAX_SHARE,
+        rules.MAX_LINKED,
+        rules.LONG,
+        main_content.MIN_TEXT,
+        rules.HEADLINE_REACH,
+        LINKED_SHARE,
+        *(2 * BITS - tag_bit(names) for names in rules.MEANT),
+    ]
+    # In the order of the kernel's bits.
+    tables = (
+        rules._CHROME,
+        rules._WHOLE,
+        rules._LISTS,
+        rules._ARTICLES,
+        *map(code_table, ("footer", "pre", "h1", "table")),
+        rules._LAYOUT_INSIDE,
+        main_content._CHROME,
+    )
+    traits = np.zeros(256, np.uint16)
+    for bit, table in enumerate(tables):
+        traits[: len(table)] |= table.astype(np.uint16) << bit
+    headings = np.flatnonzero(rules._HEADINGS)
+    traits[headings] |= (headings - CODES["h1"] + 1).astype(np.uint16) << 12
+    return b"".join(
+        (
+            np.array(numbers, np.int64).tobytes(),
+            (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
+            _padded([rules._ROLE, rules._HIDDEN, rules._STYLE, rules._UNTIL_FOUND], 4),
+            _padded([word for pair in rules._HIDING for word in pair], 4),
+            _padded(rules._ROLES, 16),
+            traits.tobytes(),
+        )
+    )
+
+
+def settle_blocks(
+    dom: "Dom", blocks: "Blocks", scores: npt.NDArray[np.float32]
+) -> tuple[Flags, Flags, bool]:
+    """What `main_content.settle_blocks` gives for a page of up to `LARGEST` bytes."""
+    from transforms.main_content import BELOW_BEST, THRESHOLD
+
+    chrome, keep = np.empty((2, len(blocks.first)), np.bool_)
+    is_small = _page_kernel.settle_blocks(
+        _rule_tables(),
+        THRESHOLD,
+        BELOW_BEST,
+        dom.source,
+        dom.tags,
+        dom.starts,
+        dom.stops,
+        dom.closes,
+        dom.parents,
+        blocks.first,
+        blocks.last,
+        blocks.size,
+        blocks.measures,
+        scores,
+        chrome,
+        keep,
+    )
+    return chrome, keep, is_small
+
+
+def cover_tags(dom: "Dom", blocks: "Blocks", chosen: Flags) -> tuple[Flags, Flags]:
+    """What `main_content.cover_tags` gives."""
+    lies_in, starts = np.empty((2, len(dom)), np.bool_)
+    _page_kernel.cover_tags(blocks.first, blocks.last, chosen, lies_in, starts)
+    return lies_in, starts

@@ -1,0 +1,172 @@
+/* What of a page is sure chrome: `sure_chrome` of content_rules.py, with the same result. */
+
+#include "_page_rules.h"
+
+bool survey_rules(Rules *rules)
+{
+    const Page *page = rules->page;
+    const RuledBlocks *blocks = rules->blocks;
+    int32_t block = 0, layouts = 0;
+    int64_t end = 0, size = 0;
+    int all = 0;
+    bool sound = true;
+    rules->before[0] = 0;
+    for (size_t nth = 0; nth < blocks->count; nth++) {
+        sound &= (blocks->first[nth] >= end) & (blocks->last[nth] >= blocks->first[nth]);
+        end = blocks->last[nth] < INT32_MAX ? blocks->last[nth] + 1 : INT32_MAX;
+        sound &= (uint64_t)blocks->size[nth] <= page->size;
+        rules->before[nth + 1] = size += sound ? blocks->size[nth] : 0;
+    }
+    sound &= end <= (int64_t)page->count && size <= (int64_t)page->size;
+    end = 0;
+    for (size_t tag = 0; sound && tag < page->count; tag++) {
+        sound &= (page->tags[tag] < 256) & (page->tags[tag] > -256);
+        sound &= (page->starts[tag] >= end) & (page->stops[tag] > page->starts[tag]);
+        sound &= (page->closes[tag] >= (int64_t)tag) & (page->closes[tag] < (int64_t)page->count);
+        sound &= (page->parents[tag] >= -1) & (page->parents[tag] < (int64_t)page->count);
+        end = page->stops[tag];
+        rules->begins[tag] = block;
+        rules->layouts[tag] = layouts;
+        block += block < (int32_t)blocks->count && blocks->first[block] == (int64_t)tag;
+        int trait = sound ? trait_of(rules, tag) : 0;
+        layouts += (trait & IS_LAYOUT) != 0;
+        rules->marked[rules->marked_count] = (int32_t)tag;
+        rules->marked_count += (trait & (IS_LAYOUT - 1)) != 0;
+        all |= trait;
+    }
+    rules->begins[page->count] = block;
+    rules->layouts[page->count] = layouts;
+    rules->is_small = size < rules->tables->min_text && !(all & IS_FURNITURE);
+    return sound && end <= (int64_t)page->size;
+}
+
+static bool is_word(const char *word, const uint8_t *value, size_t length)
+{
+    return strnlen(word, RULE_WORD) == length && !memcmp(word, value, length);
+}
+
+/* The end of a word in lower case, in any case, that starts at `at`; 0 if none does. */
+static size_t behind_word(const uint8_t *value, size_t length, size_t at, const char *word)
+{
+    size_t end = strnlen(word, RULE_WORD);
+    if (length - at < end)
+        return 0;
+    for (size_t nth = 0; nth < end; nth++)
+        if ((value[at + nth] | 0x20) != word[nth])
+            return 0;
+    return at + end;
+}
+
+static size_t skip_spaces(const uint8_t *value, size_t length, size_t at)
+{
+    while (at < length && is_python_space(value[at]))
+        at++;
+    return at;
+}
+
+/* Whether a style hides: a property, white space, `:`, white space and a word, anywhere in it. */
+static bool hides(const RuleTables *tables, const uint8_t *style, size_t length)
+{
+    for (size_t at = 0; at < length; at++)
+        for (int nth = 0; nth < HIDING; nth++) {
+            size_t next = behind_word(style, length, at, tables->hiding[nth][0]);
+            if (!next)
+                continue;
+            next = skip_spaces(style, length, next);
+            if (next == length || style[next] != ':')
+                continue;
+            next = skip_spaces(style, length, next + 1);
+            if (behind_word(style, length, next, tables->hiding[nth][1]))
+                return true;
+        }
+    return false;
+}
+
+static bool makes_chrome(const RuleTables *tables, int attribute, const uint8_t *value, size_t length)
+{
+    if (attribute == HIDDEN)
+        return !is_word(tables->found_later, value, length);
+    if (attribute == STYLE)
+        return hides(tables, value, length);
+    for (int role = 0; role < ROLES; role++)
+        if (tables->roles[role][0] && is_word(tables->roles[role], value, length))
+            return true;
+    return false;
+}
+
+/* Notes in `changes` where an element of chrome starts and ends, unless it holds most of the page. */
+static void add_chrome(const Rules *rules, size_t tag, int32_t *changes)
+{
+    size_t begin = begin_in(rules, tag), end = end_in(rules, tag);
+    int64_t inside = rules->before[end] - rules->before[begin];
+    if (PERCENT * inside <= rules->tables->max_share * rules->before[rules->blocks->count]) {
+        changes[begin]++;
+        changes[end]--;
+    }
+}
+
+/* Each `="` of 64 bytes, a bit each. */
+static uint64_t openings(const uint8_t *source, size_t size, size_t from)
+{
+    uint8_t rest[65] = {0};
+    const uint8_t *octets = source + from;
+    if (size - from < sizeof rest) {
+        memcpy(rest, octets, size - from);
+        octets = rest;
+    }
+    return equal_bytes(octets, '=', 0) & equal_bytes(octets + 1, '"', 0);
+}
+
+static void add_by_attributes(const Rules *rules, int32_t *changes)
+{
+    const Page *page = rules->page;
+    const RuleTables *tables = rules->tables;
+    size_t lengths[RULE_ATTRIBUTES], tag = 0;
+    uint64_t keys[RULE_ATTRIBUTES], masks[RULE_ATTRIBUTES];
+    /* Attributes are told by the eight bytes up to the quote; what is before these is looked at then. */
+    for (int nth = 0; nth < RULE_ATTRIBUTES; nth++) {
+        size_t length = lengths[nth] = strnlen(tables->attributes[nth], RULE_WORD);
+        uint8_t padded[8 + RULE_WORD] = {0};
+        memcpy(padded + 8, tables->attributes[nth], RULE_WORD);
+        masks[nth] = length < 8 ? ~low_bytes(8 - length) : ~(uint64_t)0;
+        memcpy(&keys[nth], padded + length, 8);
+    }
+    for (size_t from = 0; from < page->size; from += 64)
+        for (uint64_t found = openings(page->source, page->size, from); found; found &= found - 1) {
+            size_t value = from + (size_t)__builtin_ctzll(found) + 2;
+            if (value < RULE_WORD / 2)
+                continue;
+            uint64_t eight = eight_from(page->source, page->size, value - 8);
+            for (int nth = 0; nth < RULE_ATTRIBUTES; nth++) {
+                size_t length = lengths[nth];
+                if ((eight & masks[nth]) != keys[nth] || value < length
+                    || memcmp(page->source + value - length, tables->attributes[nth], length))
+                    continue;
+                int64_t place = (int64_t)(value - length);
+                while (tag + 1 < page->count && page->starts[tag + 1] < place)
+                    tag++;
+                if (place < page->stops[tag]
+                    && makes_chrome(tables, nth, page->source + value,
+                                    find_byte(page->source, page->size, value, '"') - value))
+                    add_chrome(rules, tag, changes);
+            }
+        }
+}
+
+void find_chrome(const Rules *rules)
+{
+    int32_t *changes = rules->numbers, open = 0;
+    size_t article_end = 0;
+    memset(changes, 0, (rules->blocks->count + 1) * sizeof *changes);
+    for (size_t nth = 0; nth < rules->marked_count; nth++) {
+        size_t tag = (size_t)rules->marked[nth];
+        int trait = trait_of(rules, tag);
+        if (trait & IS_ARTICLE && tag >= article_end)
+            article_end = (size_t)rules->page->closes[tag];
+        if (trait & IS_CHROME || (trait & IS_FOOTER && tag >= article_end))
+            add_chrome(rules, tag, changes);
+    }
+    add_by_attributes(rules, changes);
+    for (size_t block = 0; block < rules->blocks->count; block++)
+        rules->chrome[block] = (open += changes[block]) > 0;
+}
