@@ -40,21 +40,20 @@ bool survey_rules(Rules *rules)
     return sound && end <= (int64_t)page->size;
 }
 
-static bool is_word(const char *word, const uint8_t *value, size_t length)
+static bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
 {
-    return strnlen(word, RULE_WORD) == length && !memcmp(word, value, length);
+    return word->length == length && !memcmp(word->letters, value, length);
 }
 
 /* The end of a word in lower case, in any case, that starts at `at`; 0 if none does. */
-static size_t behind_word(const uint8_t *value, size_t length, size_t at, const char *word)
+static size_t behind_word(const uint8_t *value, size_t length, size_t at, const RuleWord *word)
 {
-    size_t end = strnlen(word, RULE_WORD);
-    if (length - at < end)
+    if (length - at < word->length)
         return 0;
-    for (size_t nth = 0; nth < end; nth++)
-        if ((value[at + nth] | 0x20) != word[nth])
+    for (size_t nth = 0; nth < word->length; nth++)
+        if ((value[at + nth] | 0x20) != word->letters[nth])
             return 0;
-    return at + end;
+    return at + word->length;
 }
 
 static size_t skip_spaces(const uint8_t *value, size_t length, size_t at)
@@ -69,14 +68,14 @@ static bool hides(const RuleTables *tables, const uint8_t *style, size_t length)
 {
     for (size_t at = 0; at < length; at++)
         for (int nth = 0; nth < HIDING; nth++) {
-            size_t next = behind_word(style, length, at, tables->hiding[nth][0]);
+            size_t next = behind_word(style, length, at, &tables->hiding[nth][0]);
             if (!next)
                 continue;
             next = skip_spaces(style, length, next);
             if (next == length || style[next] != ':')
                 continue;
             next = skip_spaces(style, length, next + 1);
-            if (behind_word(style, length, next, tables->hiding[nth][1]))
+            if (behind_word(style, length, next, &tables->hiding[nth][1]))
                 return true;
         }
     return false;
@@ -85,11 +84,11 @@ static bool hides(const RuleTables *tables, const uint8_t *style, size_t length)
 static bool makes_chrome(const RuleTables *tables, int attribute, const uint8_t *value, size_t length)
 {
     if (attribute == HIDDEN)
-        return !is_word(tables->found_later, value, length);
+        return !is_word(&tables->found_later, value, length);
     if (attribute == STYLE)
         return hides(tables, value, length);
     for (int role = 0; role < ROLES; role++)
-        if (tables->roles[role][0] && is_word(tables->roles[role], value, length))
+        if (tables->roles[role].length && is_word(&tables->roles[role], value, length))
             return true;
     return false;
 }
@@ -108,48 +107,57 @@ static void add_chrome(const Rules *rules, size_t tag, int32_t *changes)
 /* Each `="` of 64 bytes, a bit each. */
 static uint64_t openings(const uint8_t *source, size_t size, size_t from)
 {
-    uint8_t rest[65] = {0};
+    uint8_t rest[65];
     const uint8_t *octets = source + from;
     if (size - from < sizeof rest) {
+        memset(rest, 0, sizeof rest);
         memcpy(rest, octets, size - from);
         octets = rest;
     }
     return equal_bytes(octets, '=', 0) & equal_bytes(octets + 1, '"', 0);
 }
 
+/* The eight bytes up to the quote tell attributes apart; what is before these is looked at then. */
+typedef struct {
+    uint64_t key, mask;
+} Ending;
+
+static Ending ending_of(const RuleWord *attribute)
+{
+    uint8_t padded[8 + RULE_WORD] = {0};
+    memcpy(padded + 8, attribute->letters, RULE_WORD);
+    size_t shorter = attribute->length < 8 ? 8u - attribute->length : 0;
+    return (Ending){eight_from(padded, sizeof padded, attribute->length), ~low_bytes(shorter)};
+}
+
+static bool differs(Ending ending, uint64_t eight)
+{
+    return (eight & ending.mask) != ending.key;
+}
+
 static void add_by_attributes(const Rules *rules, int32_t *changes)
 {
     const Page *page = rules->page;
-    const RuleTables *tables = rules->tables;
-    size_t lengths[RULE_ATTRIBUTES], tag = 0;
-    uint64_t keys[RULE_ATTRIBUTES], masks[RULE_ATTRIBUTES];
-    /* Attributes are told by the eight bytes up to the quote; what is before these is looked at then. */
-    for (int nth = 0; nth < RULE_ATTRIBUTES; nth++) {
-        size_t length = lengths[nth] = strnlen(tables->attributes[nth], RULE_WORD);
-        uint8_t padded[8 + RULE_WORD] = {0};
-        memcpy(padded + 8, tables->attributes[nth], RULE_WORD);
-        masks[nth] = length < 8 ? ~low_bytes(8 - length) : ~(uint64_t)0;
-        memcpy(&keys[nth], padded + length, 8);
-    }
+    const RuleWord *names = rules->tables->attributes;
+    Ending role = ending_of(&names[ROLE]), hidden = ending_of(&names[HIDDEN]), style = ending_of(&names[STYLE]);
+    size_t tag = 0;
     for (size_t from = 0; from < page->size; from += 64)
         for (uint64_t found = openings(page->source, page->size, from); found; found &= found - 1) {
             size_t value = from + (size_t)__builtin_ctzll(found) + 2;
-            if (value < RULE_WORD / 2)
+            uint64_t eight = value < 8 ? 0 : eight_from(page->source, page->size, value - 8);
+            if (differs(role, eight) & differs(hidden, eight) & differs(style, eight))
                 continue;
-            uint64_t eight = eight_from(page->source, page->size, value - 8);
-            for (int nth = 0; nth < RULE_ATTRIBUTES; nth++) {
-                size_t length = lengths[nth];
-                if ((eight & masks[nth]) != keys[nth] || value < length
-                    || memcmp(page->source + value - length, tables->attributes[nth], length))
-                    continue;
-                int64_t place = (int64_t)(value - length);
-                while (tag + 1 < page->count && page->starts[tag + 1] < place)
-                    tag++;
-                if (place < page->stops[tag]
-                    && makes_chrome(tables, nth, page->source + value,
-                                    find_byte(page->source, page->size, value, '"') - value))
-                    add_chrome(rules, tag, changes);
-            }
+            int name = !differs(role, eight) ? ROLE : !differs(hidden, eight) ? HIDDEN : STYLE;
+            size_t length = names[name].length;
+            if (value < length || memcmp(page->source + value - length, names[name].letters, length))
+                continue;
+            int64_t place = (int64_t)(value - length);
+            while (tag + 1 < page->count && page->starts[tag + 1] < place)
+                tag++;
+            size_t end = find_byte(page->source, page->size, value, '"');
+            if (place < page->stops[tag]
+                && makes_chrome(rules->tables, name, page->source + value, end - value))
+                add_chrome(rules, tag, changes);
         }
 }
 

@@ -52,24 +52,31 @@ static inline size_t lowest_byte(uint64_t bits)
     return (size_t)__builtin_ctzll(bits) / 8;
 }
 
+#ifdef __SSE2__
+/* `equal_bytes` of 16. */
+static inline uint64_t equal_of_16(const uint8_t *octets, uint8_t byte, uint8_t ignored)
+{
+    __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)octets);
+    sixteen = _mm_andnot_si128(_mm_set1_epi8((char)ignored), sixteen);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(sixteen, _mm_set1_epi8((char)byte)));
+}
+#endif
+
 /* A bit for each of 64 bytes that is `byte`, once the bits of `ignored` are taken out of all. */
 static inline uint64_t equal_bytes(const uint8_t *octets, uint8_t byte, uint8_t ignored)
 {
-    uint64_t found = 0;
 #ifdef __SSE2__
-    for (int at = 0; at < 64; at += 16) {
-        __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)(octets + at));
-        sixteen = _mm_andnot_si128(_mm_set1_epi8((char)ignored), sixteen);
-        sixteen = _mm_cmpeq_epi8(sixteen, _mm_set1_epi8((char)byte));
-        found |= (uint64_t)(uint32_t)_mm_movemask_epi8(sixteen) << at;
-    }
+    /* Not a loop: compilers leave it one, and it takes twice the time. */
+    return equal_of_16(octets, byte, ignored) | equal_of_16(octets + 16, byte, ignored) << 16
+           | equal_of_16(octets + 32, byte, ignored) << 32 | equal_of_16(octets + 48, byte, ignored) << 48;
 #else
+    uint64_t found = 0;
     for (size_t at = 0; at < 64; at += 8) {
         uint64_t high = zero_bytes((eight_from(octets, 64, at) & ~EIGHT(ignored)) ^ EIGHT(byte));
         found |= (high >> 7) * 0x0102040810204080u >> 56 << at; /* the high bits, side by side */
     }
-#endif
     return found;
+#endif
 }
 
 /* The lowest `count` bytes of eight. */

@@ -12,10 +12,15 @@ enum {
     IS_TABLE = 128, IS_LAYOUT = 256, IS_FURNITURE = 512, LEVEL_SHIFT = 12,
 };
 
-enum { RULE_WORD = 16, ROLES = 16, HIDING = 2, MEANT = 3, LINKED_UNIT = 64, PERCENT = 100, LEAST_SCORE = -100 };
+enum { RULE_WORD = 15, ROLES = 16, HIDING = 2, MEANT = 3, LINKED_UNIT = 64, PERCENT = 100, LEAST_SCORE = -100 };
 enum { ROLE, HIDDEN, STYLE, RULE_ATTRIBUTES };
 
-/* As page_kernel.py packs it; words have zeros behind them. */
+typedef struct {
+    char letters[RULE_WORD]; /* and zeros behind them */
+    uint8_t length;
+} RuleWord;
+
+/* As page_kernel.py packs it. */
 typedef struct {
     int64_t max_share, max_linked; /* percent */
     int64_t long_text, min_text;   /* visible bytes */
@@ -23,10 +28,10 @@ typedef struct {
     int64_t linked;                /* the measure that is the share of a block in links */
     int64_t meant[MEANT];          /* measures of texts that may repeat others, from the last one */
     uint64_t seed;                 /* a secret of the process, so that nobody can make texts collide */
-    char attributes[RULE_ATTRIBUTES][RULE_WORD]; /* with the space before and the quote behind */
-    char found_later[RULE_WORD];
-    char hiding[HIDING][2][RULE_WORD]; /* properties and what hides */
-    char roles[ROLES][RULE_WORD];
+    RuleWord attributes[RULE_ATTRIBUTES]; /* with the space before and the quote behind */
+    RuleWord found_later;
+    RuleWord hiding[HIDING][2]; /* properties and what hides */
+    RuleWord roles[ROLES];
     uint16_t traits[256]; /* by code */
 } RuleTables;
 
@@ -67,10 +72,19 @@ static inline size_t end_in(const Rules *rules, size_t tag)
     return (size_t)rules->begins[rules->page->closes[tag]];
 }
 
+static inline const float *measures_of(const Rules *rules, size_t block)
+{
+    return rules->blocks->measures + block * rules->blocks->width;
+}
+
 /* _page_chrome.c */
 
 /* Fills what is known by tag and by block; false where the arrays lead out of the page. */
 bool survey_rules(Rules *rules);
 void find_chrome(const Rules *rules);
+
+/* _page_twins.c */
+
+Outcome drop_twins(const Rules *rules);
 
 #endif

@@ -163,11 +163,12 @@ def measure_blocks(dom: "Dom") -> "Blocks":
     )
 
 
-def _padded(words: list[bytes], count: int) -> bytes:
-    """Words as the kernel compares them, and none up to a number."""
-    if len(words) > count or any(len(word) > _WORD_BYTES for word in words):
-        raise ValueError(f"more than {count} words, or than {_WORD_BYTES} bytes in one")
-    return b"".join(word.ljust(_WORD_BYTES, b"\0") for word in [*words, *[b""] * count][:count])
+def _rule_words(words: list[bytes], count: int) -> bytes:
+    """Words and their lengths, filled up to a number with what is no word."""
+    if len(words) > count or any(len(word) >= _WORD_BYTES for word in words):
+        raise ValueError(f"more than {count} words, or {_WORD_BYTES} bytes in one")
+    words = words + [b""] * (count - len(words))
+    return b"".join(word.ljust(_WORD_BYTES - 1, b"\0") + bytes([len(word)]) for word in words)
 
 
 @cache
@@ -205,9 +206,9 @@ def _rule_tables() -> bytes:
         (
             np.array(numbers, np.int64).tobytes(),
             (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
-            _padded([rules._ROLE, rules._HIDDEN, rules._STYLE, rules._UNTIL_FOUND], 4),
-            _padded([word for pair in rules._HIDING for word in pair], 4),
-            _padded(rules._ROLES, 16),
+            _rule_words([rules._ROLE, rules._HIDDEN, rules._STYLE, rules._UNTIL_FOUND], 4),
+            _rule_words([word for pair in rules._HIDING for word in pair], 4),
+            _rule_words(rules._ROLES, 16),
             traits.tobytes(),
         )
     )
