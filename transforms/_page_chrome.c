@@ -135,12 +135,39 @@ static bool differs(Ending ending, uint64_t eight)
     return (eight & ending.mask) != ending.key;
 }
 
+static bool ends_name(uint8_t byte)
+{
+    return is_python_space(byte) || byte == '=' || byte == '>' || byte == '/';
+}
+
+/* Whether an attribute of a tag makes it chrome; they are read as `ATTRIBUTE` of dom.py finds them. */
+static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
+{
+    const uint8_t *source = rules->page->source;
+    size_t at = (size_t)rules->page->starts[tag], stop = (size_t)rules->page->stops[tag];
+    while ((at = find_byte(source, stop, at, ' ')) < stop) {
+        size_t end = at + 1;
+        while (end < stop && !ends_name(source[end]))
+            end++;
+        size_t value = end + 2;
+        size_t closing = value < stop && source[end] == '=' && source[end + 1] == '"' && end > at + 1
+                             ? find_byte(source, stop, value, '"')
+                             : stop;
+        for (int name = 0; closing < stop && name < RULE_ATTRIBUTES; name++)
+            if (is_word(&rules->tables->attributes[name], source + at, value - at)
+                && makes_chrome(rules->tables, name, source + value, closing - value))
+                return true;
+        at = closing < stop ? closing + 1 : end;
+    }
+    return false;
+}
+
 static void add_by_attributes(const Rules *rules, int32_t *changes)
 {
     const Page *page = rules->page;
     const RuleWord *names = rules->tables->attributes;
     Ending role = ending_of(&names[ROLE]), hidden = ending_of(&names[HIDDEN]), style = ending_of(&names[STYLE]);
-    size_t tag = 0;
+    size_t tag = 0, behind_tag = 0;
     for (size_t from = 0; from < page->size; from += 64)
         for (uint64_t found = openings(page->source, page->size, from); found; found &= found - 1) {
             size_t value = from + (size_t)__builtin_ctzll(found) + 2;
@@ -148,16 +175,15 @@ static void add_by_attributes(const Rules *rules, int32_t *changes)
             if (differs(role, eight) & differs(hidden, eight) & differs(style, eight))
                 continue;
             int name = !differs(role, eight) ? ROLE : !differs(hidden, eight) ? HIDDEN : STYLE;
-            size_t length = names[name].length;
-            if (value < length || memcmp(page->source + value - length, names[name].letters, length))
-                continue;
-            int64_t place = (int64_t)(value - length);
-            while (tag + 1 < page->count && page->starts[tag + 1] < place)
-                tag++;
             size_t end = find_byte(page->source, page->size, value, '"');
-            if (place < page->stops[tag]
-                && makes_chrome(rules->tables, name, page->source + value, end - value))
+            if (value <= behind_tag || !makes_chrome(rules->tables, name, page->source + value, end - value))
+                continue;
+            /* It may be the end of another value, or text: the tag tells, once for all of its attributes. */
+            while (tag + 1 < page->count && page->starts[tag + 1] < (int64_t)value)
+                tag++;
+            if (behind_tag < (size_t)page->stops[tag] && is_chrome_by_attributes(rules, tag))
                 add_chrome(rules, tag, changes);
+            behind_tag = (size_t)page->stops[tag];
         }
 }
 

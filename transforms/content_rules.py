@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.content_features import BITS, Blocks, tag_bit
-from transforms.dom import CODES, Dom, code_table
+from transforms.dom import ATTRIBUTE, CODES, Dom, code_table
 
 Flags = npt.NDArray[np.bool_]
 
@@ -42,7 +42,8 @@ _LAYOUT_INSIDE = code_table(
 _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
-_ROLE, _HIDDEN, _STYLE = b' role="', b' hidden="', b' style="'
+_ROLE, _HIDDEN, _STYLE = b"role", b"hidden", b"style"
+_MAY_HIDE = re.compile(rb' (?:%b|%b|%b)="' % (_ROLE, _HIDDEN, _STYLE))
 _ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
 _UNTIL_FOUND = b"until-found"
 _HIDING = ((b"display", b"none"), (b"visibility", b"hidden"))
@@ -61,29 +62,25 @@ def is_around(blocks: Blocks, bit: int) -> Flags:
     return found
 
 
-def _attribute_values(dom: Dom, lead: bytes) -> list[tuple[int, bytes]]:
-    """The tags whose source holds an attribute, as `b' role="'`, and its value."""
-    source, places = dom.source, []
-    place = source.find(lead)
-    while place >= 0:
-        places.append(place)
-        place = source.find(lead, place + len(lead))
-    if not places:
-        return []
-    tags = np.searchsorted(dom.starts, places) - 1
-    in_tag = np.array(places) < dom.stops[tags]
+def _makes_chrome(attribute: bytes, value: bytes) -> bool:
+    if attribute == _ROLE:
+        return value in _ROLES
+    if attribute == _HIDDEN:
+        return value != _UNTIL_FOUND
+    return attribute == _STYLE and _HIDES.search(value) is not None
+
+
+def _chrome_by_attributes(dom: Dom) -> list[int]:
+    # What looks like an attribute may be the end of a value, or text: the tag tells.
+    places = [match.start() for match in _MAY_HIDE.finditer(dom.source)]
     return [
-        (tag, source[place + len(lead) : source.index(b'"', place + len(lead))])
-        for tag, place, inside in zip(tags.tolist(), places, in_tag.tolist(), strict=True)
-        if inside
+        tag
+        for tag in np.unique(np.searchsorted(dom.starts, places) - 1).tolist()
+        if any(
+            _makes_chrome(*each)
+            for each in ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag])
+        )
     ]
-
-
-def _by_attributes(dom: Dom) -> list[int]:
-    tags = [tag for tag, role in _attribute_values(dom, _ROLE) if role in _ROLES]
-    tags += [tag for tag, value in _attribute_values(dom, _HIDDEN) if value != _UNTIL_FOUND]
-    tags += [tag for tag, value in _attribute_values(dom, _STYLE) if _HIDES.search(value)]
-    return tags
 
 
 def block_spans(dom: Dom, blocks: Blocks, elements: Any) -> npt.NDArray[np.int64]:
@@ -96,7 +93,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     """Whether each block is chrome by its elements alone."""
     codes = np.maximum(dom.tags, 0)
     tags = np.flatnonzero(_CHROME[codes]).tolist()
-    tags += _by_attributes(dom)
+    tags += _chrome_by_attributes(dom)
     footers = dom.positions("footer")
     if footers:
         articles = np.flatnonzero(_ARTICLES[codes])

@@ -45,6 +45,9 @@ NAMES = ("", "?", *_NAMES.split())
 
 CODES = {name: code for code, name in enumerate(NAMES)}
 
+ATTRIBUTE = re.compile(rb' ([^\s=>/]+)="([^"]*)"')
+"""An attribute of a tag: its name and its value; they are found from left to right."""
+
 
 def code_table(names: str) -> npt.NDArray[np.bool_]:
     """A table by code, true for some elements."""
@@ -66,7 +69,6 @@ _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
 _SPACES = np.uint64(0x2020202020202020)
 _CLOSERS = np.uint64(0x3E3E3E3E3E3E3E3E)
-_ATTRIBUTE = re.compile(rb' ([^\s=>/]+)="([^"]*)"')
 
 
 class _UnreadableError(Exception):
@@ -204,7 +206,7 @@ class Dom:
 
     def attributes(self, node: int) -> dict[str, str]:
         """Attributes of an element, names in lower case."""
-        found = _ATTRIBUTE.findall(self.source, self.starts[node], self.stops[node])
+        found = ATTRIBUTE.findall(self.source, self.starts[node], self.stops[node])
         return {key.decode("utf-8", "replace"): unescape(value) for key, value in found}
 
     def attribute(self, node: int, name: str) -> str:

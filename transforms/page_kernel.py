@@ -187,6 +187,7 @@ def _rule_tables() -> bytes:
         LINKED_SHARE,
         *(2 * BITS - tag_bit(names) for names in rules.MEANT),
     ]
+    attributes = (rules._ROLE, rules._HIDDEN, rules._STYLE)
     # In the order of the kernel's bits.
     tables = (
         rules._CHROME,
@@ -206,7 +207,8 @@ def _rule_tables() -> bytes:
         (
             np.array(numbers, np.int64).tobytes(),
             (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
-            _rule_words([rules._ROLE, rules._HIDDEN, rules._STYLE, rules._UNTIL_FOUND], 4),
+            _rule_words([b' %b="' % name for name in attributes], 3),
+            _rule_words([rules._UNTIL_FOUND], 1),
             _rule_words([word for pair in rules._HIDING for word in pair], 4),
             _rule_words(rules._ROLES, 16),
             traits.tobytes(),
