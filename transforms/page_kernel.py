@@ -26,6 +26,7 @@ else:
 
 if TYPE_CHECKING:
     from transforms.content_features import Blocks
+    from transforms.content_model import ContentModel
     from transforms.dom import Dom
 
 Ints = npt.NDArray[np.int64]
@@ -160,3 +161,31 @@ def measure_blocks(dom: "Dom") -> "Blocks":
         np.frombuffer(ranges, np.int64).reshape(LEVELS, 2, count),
         np.frombuffer(page, np.float32),
     )
+
+
+@cache
+def _network(model: "ContentModel") -> object:
+    from transforms import content_model as network
+
+    numbers = [model.page, *(each for layer in model.layers for each in layer)]
+    first, second, third, _ = (len(biases) for _, biases in model.layers)
+    return _page_kernel.network(
+        b"".join(np.ascontiguousarray(each, np.float32).tobytes() for each in numbers),
+        bytes(network.CONTAINERS),
+        len(model.page),
+        len(model.layers[0][0]),
+        first,
+        second,
+        third,
+        network.WEIGHT_UNIT,
+        network.UNIT,
+        network.LARGEST,
+    )
+
+
+def score_blocks(blocks: "Blocks", model: "ContentModel") -> npt.NDArray[np.float32]:
+    """The log-odds that each of some blocks is content."""
+    scores = _page_kernel.score_blocks(
+        _network(model), blocks.size, blocks.ranges, blocks.measures, blocks.page
+    )
+    return np.frombuffer(scores, np.float32)
