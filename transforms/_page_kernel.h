@@ -128,6 +128,17 @@ static inline bool add_place(Places *places, size_t place)
     return true;
 }
 
+/* _page_kernel.c: what a function for Python is made of. */
+
+/* A capsule around tables, which takes them over. */
+PyObject *keep_tables(void *tables, const char *name);
+/* Raises ValueError. */
+PyObject *refuse(const char *what);
+/* A new bytes object of `count` entries, and where to write them. */
+PyObject *new_bytes(size_t count, size_t width, void *where);
+/* A tuple of new bytes objects; it takes them over. NULL where one is NULL. */
+PyObject *new_tuple(PyObject **items, Py_ssize_t count);
+
 /* _page_slim.c */
 
 /* Finds the contents of scripts and styles that can go: begins and ends, in turn. */
@@ -302,6 +313,11 @@ typedef struct {
 size_t measure_count(const MeasureTables *tables);
 size_t page_measure_count(const MeasureTables *tables);
 void write_blocks(Survey *survey, const BlockArrays *out);
+
+/* _page_score.c */
+
+PyObject *network(PyObject *module, PyObject *arguments);
+PyObject *score_blocks(PyObject *module, PyObject *arguments);
 
 /* _page_rules.c: functions of the module, see page_kernel.py */
 

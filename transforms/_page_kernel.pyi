@@ -1,5 +1,7 @@
 """The module that `setup.py` builds where there is a C compiler; `page_kernel.py` is its caller."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,10 +38,29 @@ def measure_blocks(
     parents: npt.NDArray[np.int64],
     /,
 ) -> tuple[bytes, ...]: ...
+def network(
+    numbers: bytes,
+    containers: bytes,
+    page_inputs: int,
+    measures: int,
+    first: int,
+    second: int,
+    third: int,
+    weight_unit: float,
+    unit: float,
+    largest: float,
+    /,
+) -> object: ...
+def score_blocks(
+    network: object,
+    size: npt.NDArray[Any],
+    ranges: npt.NDArray[Any],
+    measures: npt.NDArray[Any],
+    page: npt.NDArray[Any],
+    /,
+) -> bytes: ...
 def settle_blocks(
     tables: bytes,
-    threshold: float,
-    below_best: float,
     source: bytes,
     tags: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],

@@ -2,14 +2,15 @@
 
 #include "_page_rules.h"
 
-static void keep_by_score(const Rules *rules, double threshold, double below_best)
+static void keep_by_score(const Rules *rules)
 {
     const RuledBlocks *blocks = rules->blocks;
     float best = LEAST_SCORE;
     for (size_t block = 0; block < blocks->count; block++)
         if (blocks->size[block] > 0 && blocks->scores[block] > best)
             best = blocks->scores[block];
-    float least = (float)(best - below_best < threshold ? best - below_best : threshold);
+    double near_best = best - rules->tables->below_best, threshold = rules->tables->threshold;
+    float least = (float)(near_best < threshold ? near_best : threshold);
     for (size_t block = 0; block < blocks->count; block++)
         rules->keep[block] = (blocks->scores[block] > least) & !rules->chrome[block];
 }
@@ -156,11 +157,11 @@ static bool make_rules(Rules *rules)
     return true;
 }
 
-static Outcome decide(Rules *rules, double threshold, double below_best)
+static Outcome decide(Rules *rules)
 {
     find_chrome(rules);
     if (!rules->is_small) {
-        keep_by_score(rules, threshold, below_best);
+        keep_by_score(rules);
         keep_whole(rules);
         keep_code(rules);
         if (drop_twins(rules) != READ)
@@ -186,13 +187,14 @@ static bool agree(const RuleTables *tables, const Py_buffer *buffers, size_t tag
     size_t row = blocks * sizeof(float), width = blocks ? (size_t)buffers[MEASURES].len / row : 0;
     alike &= (size_t)buffers[MEASURES].len == width * row && (size_t)buffers[SCORES].len == row
              && (size_t)buffers[CHROME].len == blocks && (size_t)buffers[KEEP].len == blocks
+             && ((uintptr_t)buffers[MEASURES].buf | (uintptr_t)buffers[SCORES].buf) % sizeof(float) == 0
              && (uint64_t)tables->linked < width;
     for (int nth = 0; nth < MEANT; nth++)
         alike &= (uint64_t)tables->meant[nth] - 1 < width;
     return alike;
 }
 
-static PyObject *settle(const RuleTables *tables, const Py_buffer *buffers, double threshold, double below_best)
+static PyObject *settle(const RuleTables *tables, const Py_buffer *buffers)
 {
     size_t tags = (size_t)buffers[TAGS].len / sizeof(int64_t);
     size_t blocks = (size_t)buffers[FIRST].len / sizeof(int64_t);
@@ -215,7 +217,7 @@ static PyObject *settle(const RuleTables *tables, const Py_buffer *buffers, doub
         Py_BEGIN_ALLOW_THREADS
         is_sound = survey_rules(&rules);
         if (is_sound)
-            outcome = decide(&rules, threshold, below_best);
+            outcome = decide(&rules);
         Py_END_ALLOW_THREADS
     }
     free(rules.before);
@@ -231,17 +233,16 @@ PyObject *settle_blocks(PyObject *module, PyObject *arguments)
     (void)module;
     const char *packed;
     Py_ssize_t packed_size;
-    double threshold, below_best;
     Py_buffer of[BUFFERS];
-    if (!PyArg_ParseTuple(arguments, "y#ddy*y*y*y*y*y*y*y*y*y*y*w*w*:settle_blocks", &packed, &packed_size,
-                          &threshold, &below_best, &of[SOURCE], &of[TAGS], &of[STARTS], &of[STOPS], &of[CLOSES], &of[PARENTS],
-                          &of[FIRST], &of[LAST], &of[SIZE], &of[MEASURES], &of[SCORES], &of[CHROME], &of[KEEP]))
+    if (!PyArg_ParseTuple(arguments, "y#y*y*y*y*y*y*y*y*y*y*y*w*w*:settle_blocks", &packed, &packed_size, &of[SOURCE],
+                          &of[TAGS], &of[STARTS], &of[STOPS], &of[CLOSES], &of[PARENTS], &of[FIRST], &of[LAST],
+                          &of[SIZE], &of[MEASURES], &of[SCORES], &of[CHROME], &of[KEEP]))
         return NULL;
     RuleTables tables;
     PyObject *found = NULL;
     if (packed_size == sizeof tables) {
         memcpy(&tables, packed, sizeof tables);
-        found = settle(&tables, of, threshold, below_best);
+        found = settle(&tables, of);
     } else
         PyErr_SetString(PyExc_ValueError, "settle_blocks: not the tables of the rules");
     for (int nth = 0; nth < BUFFERS; nth++)
@@ -258,7 +259,8 @@ PyObject *cover_tags(PyObject *module, PyObject *arguments)
         return NULL;
     const int64_t *firsts = first.buf, *lasts = last.buf;
     size_t blocks = (size_t)keep.len, tags = (size_t)kept.len;
-    bool sound = (size_t)first.len == blocks * sizeof *firsts && first.len == last.len && kept.len == opens.len;
+    bool sound = (size_t)first.len == blocks * sizeof *firsts && first.len == last.len && kept.len == opens.len
+                 && ((uintptr_t)firsts | (uintptr_t)lasts) % sizeof *firsts == 0;
     memset(kept.buf, 0, tags);
     memset(opens.buf, 0, (size_t)opens.len);
     for (size_t block = 0; sound && block < blocks; block++) {

@@ -22,6 +22,7 @@ typedef struct {
 
 /* As page_kernel.py packs it. */
 typedef struct {
+    double threshold, below_best;  /* log-odds */
     int64_t max_share, max_linked; /* percent */
     int64_t long_text, min_text;   /* visible bytes */
     int64_t reach;                 /* blocks */

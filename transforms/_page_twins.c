@@ -42,11 +42,13 @@ static size_t copy_words(const uint8_t *octets, size_t size, uint8_t *out)
 /* Cells, code and quotes repeat others on purpose. */
 static bool may_be_twin(const Rules *rules, size_t block)
 {
+    if (!rules->keep[block] || rules->blocks->size[block] < rules->tables->long_text)
+        return false;
     const float *measures = measures_of(rules, block);
     bool is_meant = false;
     for (int nth = 0; nth < MEANT; nth++)
         is_meant |= measures[rules->blocks->width - (size_t)rules->tables->meant[nth]] > 0;
-    return rules->keep[block] && rules->blocks->size[block] >= rules->tables->long_text && !is_meant;
+    return !is_meant;
 }
 
 static void text_of(const Rules *rules, size_t block, size_t *begin, size_t *end)

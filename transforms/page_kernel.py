@@ -26,6 +26,7 @@ else:
 
 if TYPE_CHECKING:
     from transforms.content_features import Blocks
+    from transforms.content_model import ContentModel
     from transforms.dom import Dom
 
 Ints = npt.NDArray[np.int64]
@@ -163,6 +164,34 @@ def measure_blocks(dom: "Dom") -> "Blocks":
     )
 
 
+@cache
+def _network(model: "ContentModel") -> object:
+    from transforms import content_model as network
+
+    numbers = [model.page, *(each for layer in model.layers for each in layer)]
+    first, second, third, _ = (len(biases) for _, biases in model.layers)
+    return _page_kernel.network(
+        b"".join(np.ascontiguousarray(each, np.float32).tobytes() for each in numbers),
+        bytes(network.CONTAINERS),
+        len(model.page),
+        len(model.layers[0][0]),
+        first,
+        second,
+        third,
+        network.WEIGHT_UNIT,
+        network.UNIT,
+        network.LARGEST,
+    )
+
+
+def score_blocks(blocks: "Blocks", model: "ContentModel") -> npt.NDArray[np.float32]:
+    """The log-odds that each of some blocks is content."""
+    scores = _page_kernel.score_blocks(
+        _network(model), blocks.size, blocks.ranges, blocks.measures, blocks.page
+    )
+    return np.frombuffer(scores, np.float32)
+
+
 def _rule_words(words: list[bytes], count: int) -> bytes:
     """Words and their lengths, filled up to a number with what is no word."""
     if len(words) > count or any(len(word) >= _WORD_BYTES for word in words):
@@ -205,6 +234,7 @@ def _rule_tables() -> bytes:
     traits[headings] |= (headings - CODES["h1"] + 1).astype(np.uint16) << 12
     return b"".join(
         (
+            np.array([main_content.THRESHOLD, main_content.BELOW_BEST]).tobytes(),
             np.array(numbers, np.int64).tobytes(),
             (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
             _rule_words([b' %b="' % name for name in attributes], 3),
@@ -220,13 +250,9 @@ def settle_blocks(
     dom: "Dom", blocks: "Blocks", scores: npt.NDArray[np.float32]
 ) -> tuple[Flags, Flags, bool]:
     """What `main_content.settle_blocks` gives for a page of up to `LARGEST` bytes."""
-    from transforms.main_content import BELOW_BEST, THRESHOLD
-
     chrome, keep = np.empty((2, len(blocks.first)), np.bool_)
     is_small = _page_kernel.settle_blocks(
         _rule_tables(),
-        THRESHOLD,
-        BELOW_BEST,
         dom.source,
         dom.tags,
         dom.starts,

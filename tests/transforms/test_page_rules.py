@@ -21,7 +21,7 @@ from tests.transforms.test_page_kernel import (
 from transforms import _page_kernel, content_rules, page_kernel
 from transforms.content_features import Blocks, measure_blocks
 from transforms.content_model import score_blocks
-from transforms.dom import Dom
+from transforms.dom import Dom, parse_html
 from transforms.html_parsers import canonical_lexbor
 from transforms.main_content import MIN_TEXT, cover_tags, settle_blocks
 
@@ -339,11 +339,11 @@ def test_drawn_pages_are_settled_alike(drawn: list[object], seed: int) -> None:
 
 def test_real_pages_are_settled_alike(shared_data: Path) -> None:
     found = [
-        check_alike(canonical_lexbor(html.encode("utf-8", "replace")), seed)
-        for seed, html in enumerate(real_sources(shared_data, 19), 1)
+        check_alike(parse_html(html).source, seed)
+        for seed, html in enumerate(real_sources(shared_data, 37), 1)
     ]
-    assert len(found) > 100
-    assert sum(found) > 10_000
+    assert len(found) > 50
+    assert sum(found) > 5000
 
 
 @pytest.mark.parametrize(
