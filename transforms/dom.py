@@ -211,13 +211,10 @@ class Dom:
 
     def attribute(self, node: int, name: str) -> str:
         """Value of an attribute; empty where it is missing or has none."""
-        tag = self.source[self.starts[node] : self.stops[node]]
-        key = b" " + name.encode() + b'="'
-        begin = tag.find(key)
-        if begin < 0:
+        # Another value may end as this attribute begins: what is there is read from the left.
+        if self.source.find(b' %b="' % name.encode(), self.starts[node], self.stops[node]) < 0:
             return ""
-        begin += len(key)
-        return unescape(tag[begin : tag.index(b'"', begin)])
+        return self.attributes(node).get(name, "")
 
     def children(self, node: int) -> Iterator[int]:
         """The elements directly in an element."""

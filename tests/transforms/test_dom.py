@@ -45,6 +45,12 @@ def test_an_attribute_is_found_by_its_whole_name() -> None:
     assert dom.attribute(dom.positions("img")[0], "src") == "b"
 
 
+def test_a_value_that_ends_like_an_attribute_is_none() -> None:
+    dom = parse_html("<p title=' id=' class=' id='>a</p><p title=' id=' id=b lang=' id='>c</p>")
+    assert [dom.attribute(node, "id") for node in dom.positions("p")] == ["", "b"]
+    assert [dom.attribute(node, "title") for node in dom.positions("p")] == [" id=", " id="]
+
+
 @pytest.mark.parametrize(
     "html",
     [
