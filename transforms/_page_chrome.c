@@ -2,42 +2,64 @@
 
 #include "_page_rules.h"
 
+static bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before)
+{
+    int64_t end = 0, size = 0;
+    bool sound = true;
+    before[0] = 0;
+    for (size_t nth = 0; sound && nth < blocks->count; nth++) {
+        sound = blocks->first[nth] >= end && blocks->last[nth] >= blocks->first[nth]
+                && blocks->last[nth] < (int64_t)page->count && (uint64_t)blocks->size[nth] <= page->size;
+        end = sound ? blocks->last[nth] + 1 : 0;
+        before[nth + 1] = size += sound ? blocks->size[nth] : 0;
+    }
+    return sound && size <= (int64_t)page->size;
+}
+
+/* Whether the tags may be followed without looking where they lead. */
+static bool are_sound(const Page *page)
+{
+    const int64_t *tags = page->tags, *closes = page->closes, *parents = page->parents;
+    uint64_t count = page->count;
+    int64_t end = 0;
+    bool sound = true;
+    /* Without a sign what is below zero is above everything: one comparison for both ends. */
+    for (uint64_t tag = 0; tag < count; tag++) {
+        sound &= ((uint64_t)tags[tag] + 255 < 511) & ((uint64_t)closes[tag] - tag < count - tag);
+        sound &= (uint64_t)parents[tag] + 1 <= count;
+    }
+    for (uint64_t tag = 0; tag < count; tag++) {
+        sound &= (page->starts[tag] >= end) & (page->stops[tag] > page->starts[tag]);
+        end = page->stops[tag];
+    }
+    return sound && end <= (int64_t)page->size;
+}
+
 bool survey_rules(Rules *rules)
 {
-    const Page *page = rules->page;
-    const RuledBlocks *blocks = rules->blocks;
-    int32_t block = 0, layouts = 0;
-    int64_t end = 0, size = 0;
+    const int64_t *tags = rules->page->tags, *first = rules->blocks->first;
+    const uint16_t *traits = rules->tables->traits;
+    int32_t *begins = rules->begins, *layouts = rules->layouts, *marked = rules->marked;
+    int32_t block = 0, layout = 0, count = (int32_t)rules->page->count, blocks = (int32_t)rules->blocks->count;
+    size_t marks = 0;
     int all = 0;
-    bool sound = true;
-    rules->before[0] = 0;
-    for (size_t nth = 0; nth < blocks->count; nth++) {
-        sound &= (blocks->first[nth] >= end) & (blocks->last[nth] >= blocks->first[nth]);
-        end = blocks->last[nth] < INT32_MAX ? blocks->last[nth] + 1 : INT32_MAX;
-        sound &= (uint64_t)blocks->size[nth] <= page->size;
-        rules->before[nth + 1] = size += sound ? blocks->size[nth] : 0;
-    }
-    sound &= end <= (int64_t)page->count && size <= (int64_t)page->size;
-    end = 0;
-    for (size_t tag = 0; sound && tag < page->count; tag++) {
-        sound &= (page->tags[tag] < 256) & (page->tags[tag] > -256);
-        sound &= (page->starts[tag] >= end) & (page->stops[tag] > page->starts[tag]);
-        sound &= (page->closes[tag] >= (int64_t)tag) & (page->closes[tag] < (int64_t)page->count);
-        sound &= (page->parents[tag] >= -1) & (page->parents[tag] < (int64_t)page->count);
-        end = page->stops[tag];
-        rules->begins[tag] = block;
-        rules->layouts[tag] = layouts;
-        block += block < (int32_t)blocks->count && blocks->first[block] == (int64_t)tag;
-        int trait = sound ? trait_of(rules, tag) : 0;
-        layouts += (trait & IS_LAYOUT) != 0;
-        rules->marked[rules->marked_count] = (int32_t)tag;
-        rules->marked_count += (trait & (IS_LAYOUT - 1)) != 0;
+    if (!are_sound(rules->page) || !survey_blocks(rules->blocks, rules->page, rules->before))
+        return false;
+    for (int32_t tag = 0; tag < count; tag++) {
+        int trait = tags[tag] > 0 ? traits[tags[tag]] : 0;
+        begins[tag] = block;
+        layouts[tag] = layout;
+        block += block < blocks && first[block] == tag;
+        layout += (trait & IS_LAYOUT) != 0;
+        marked[marks] = tag;
+        marks += (trait & (IS_LAYOUT - 1)) != 0;
         all |= trait;
     }
-    rules->begins[page->count] = block;
-    rules->layouts[page->count] = layouts;
-    rules->is_small = size < rules->tables->min_text && !(all & IS_FURNITURE);
-    return sound && end <= (int64_t)page->size;
+    begins[count] = block;
+    layouts[count] = layout;
+    rules->marked_count = marks;
+    rules->is_small = rules->before[blocks] < rules->tables->min_text && !(all & IS_FURNITURE);
+    return true;
 }
 
 static bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
@@ -104,17 +126,19 @@ static void add_chrome(const Rules *rules, size_t tag, int32_t *changes)
     }
 }
 
-/* Each `="` of 64 bytes, a bit each. */
-static uint64_t openings(const uint8_t *source, size_t size, size_t from)
+/* Each `=` of 64 bytes that stands behind one of three letters; the bit is the letter's. */
+static uint64_t name_ends(const uint8_t *source, size_t size, size_t from, uint8_t one, uint8_t two, uint8_t three)
 {
-    uint8_t rest[65];
+    uint8_t rest[65], ends[64];
     const uint8_t *octets = source + from;
     if (size - from < sizeof rest) {
         memset(rest, 0, sizeof rest);
         memcpy(rest, octets, size - from);
         octets = rest;
     }
-    return equal_bytes(octets, '=', 0) & equal_bytes(octets + 1, '"', 0);
+    for (int at = 0; at < 64; at++)
+        ends[at] = ((octets[at] == one) | (octets[at] == two) | (octets[at] == three)) & (octets[at + 1] == '=');
+    return equal_bytes(ends, 1, 0);
 }
 
 /* The eight bytes up to the quote tell attributes apart; what is before these is looked at then. */
@@ -162,16 +186,23 @@ static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
     return false;
 }
 
+static uint8_t last_letter(const RuleWord *attribute)
+{
+    return (uint8_t)attribute->letters[attribute->length - 3];
+}
+
 static void add_by_attributes(const Rules *rules, int32_t *changes)
 {
     const Page *page = rules->page;
     const RuleWord *names = rules->tables->attributes;
     Ending role = ending_of(&names[ROLE]), hidden = ending_of(&names[HIDDEN]), style = ending_of(&names[STYLE]);
+    uint8_t one = last_letter(&names[ROLE]), two = last_letter(&names[HIDDEN]), three = last_letter(&names[STYLE]);
     size_t tag = 0, behind_tag = 0;
-    for (size_t from = 0; from < page->size; from += 64)
-        for (uint64_t found = openings(page->source, page->size, from); found; found &= found - 1) {
-            size_t value = from + (size_t)__builtin_ctzll(found) + 2;
-            uint64_t eight = value < 8 ? 0 : eight_from(page->source, page->size, value - 8);
+    for (size_t from = 0; from < page->size; from += 64) {
+        uint64_t found = name_ends(page->source, page->size, from, one, two, three);
+        for (; found; found &= found - 1) {
+            size_t value = from + (size_t)__builtin_ctzll(found) + 3;
+            uint64_t eight = value < 8 || value > page->size ? 0 : eight_from(page->source, page->size, value - 8);
             if (differs(role, eight) & differs(hidden, eight) & differs(style, eight))
                 continue;
             int name = !differs(role, eight) ? ROLE : !differs(hidden, eight) ? HIDDEN : STYLE;
@@ -185,6 +216,7 @@ static void add_by_attributes(const Rules *rules, int32_t *changes)
                 add_chrome(rules, tag, changes);
             behind_tag = (size_t)page->stops[tag];
         }
+    }
 }
 
 void find_chrome(const Rules *rules)

@@ -177,6 +177,21 @@ static Outcome decide(Rules *rules)
 
 enum { SOURCE, TAGS, STARTS, STOPS, CLOSES, PARENTS, FIRST, LAST, SIZE, MEASURES, SCORES, CHROME, KEEP, BUFFERS };
 
+static bool are_words(const RuleWord *words, size_t count, size_t shortest)
+{
+    bool fit = true;
+    for (size_t nth = 0; nth < count; nth++)
+        fit &= words[nth].length <= RULE_WORD && words[nth].length >= shortest;
+    return fit;
+}
+
+/* An attribute has a letter, `=` and `"`. */
+static bool are_tables(const RuleTables *tables)
+{
+    return are_words(tables->attributes, RULE_ATTRIBUTES, 3) && are_words(&tables->found_later, 1, 1)
+           && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
+}
+
 /* Whether the buffers are the arrays of one page. */
 static bool agree(const RuleTables *tables, const Py_buffer *buffers, size_t tags, size_t blocks)
 {
@@ -238,12 +253,13 @@ PyObject *settle_blocks(PyObject *module, PyObject *arguments)
                           &of[TAGS], &of[STARTS], &of[STOPS], &of[CLOSES], &of[PARENTS], &of[FIRST], &of[LAST],
                           &of[SIZE], &of[MEASURES], &of[SCORES], &of[CHROME], &of[KEEP]))
         return NULL;
-    RuleTables tables;
+    RuleTables tables = {0};
     PyObject *found = NULL;
-    if (packed_size == sizeof tables) {
+    if (packed_size == sizeof tables)
         memcpy(&tables, packed, sizeof tables);
+    if (are_tables(&tables))
         found = settle(&tables, of);
-    } else
+    else
         PyErr_SetString(PyExc_ValueError, "settle_blocks: not the tables of the rules");
     for (int nth = 0; nth < BUFFERS; nth++)
         PyBuffer_Release(&of[nth]);

@@ -394,9 +394,12 @@ def test_arrays_of_other_sizes_are_refused() -> None:
 
 def test_other_tables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     dom, blocks = two_blocks()
-    monkeypatch.setattr(page_kernel, "_rule_tables", lambda: b"x" * 100)
-    with pytest.raises(ValueError, match="not the tables"):
-        page_kernel.settle_blocks(dom, blocks, np.zeros(2, np.float32))
+    tables = page_kernel._rule_tables()
+    assert tables.count(b' role="') == 1
+    for other in (tables[:-1], tables + b"x", bytes(len(tables)), tables.replace(b"\7", b"\x10")):
+        monkeypatch.setattr(page_kernel, "_rule_tables", lambda other=other: other)
+        with pytest.raises(ValueError, match="not the tables"):
+            page_kernel.settle_blocks(dom, blocks, np.zeros(2, np.float32))
 
 
 @pytest.mark.parametrize(
