@@ -18,7 +18,7 @@ from tests.transforms.test_page_kernel import (
     pieces,
     real_sources,
 )
-from transforms import _page_kernel, content_rules, page_kernel
+from transforms import content_rules, page_kernel
 from transforms.content_features import Blocks, measure_blocks
 from transforms.content_model import score_blocks
 from transforms.dom import Dom, parse_html
@@ -408,7 +408,7 @@ def test_other_tables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_blocks_that_cover_no_tags_are_refused(first: list[int], last: list[int]) -> None:
     chosen, out = np.ones(2, np.bool_), np.zeros((2, 6), np.bool_)
     with pytest.raises(ValueError, match="not the blocks of a page"):
-        _page_kernel.cover_tags(np.array(first), np.array(last), chosen, *out)
+        page_kernel._page_kernel.cover_tags(np.array(first), np.array(last), chosen, *out)
 
 
 def test_words_that_the_kernel_has_no_room_for_are_refused() -> None:
