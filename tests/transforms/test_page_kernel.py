@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import PageTooLargeError
+from tests.conftest import hang_guard
 from transforms import content_names, dom, page_kernel
 from transforms.content_features import BITS, Blocks, measure_blocks
 from transforms.content_model import ContentModel, load_model, score_blocks
@@ -317,12 +317,11 @@ def test_more_tags_than_allowed_are_too_many(monkeypatch: pytest.MonkeyPatch) ->
 
 @needs_kernel
 def test_names_in_one_long_value_are_read_in_linear_time() -> None:
-    trap = b" itemprop" * 200_000
-    source = b'<html><body><p title="' + trap + b'">' + b"x" * 2_000_000 + b'</p><p class="a"></p>'
+    trap = b" itemprop" * 400_000
+    source = b'<html><body><p title="' + trap + b'">' + b"x" * 4_000_000 + b'</p><p class="a"></p>'
     page = Dom(source + b"</body></html>")
-    start = time.process_time()
-    assert len(measure_blocks(page).size) == 1
-    assert time.process_time() - start < 1
+    with hang_guard():
+        assert len(measure_blocks(page).size) == 1
 
 
 @needs_kernel
