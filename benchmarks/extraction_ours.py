@@ -69,12 +69,15 @@ def our_extractor(
     return extract
 
 
-def held_out_extractor(backend: str, folds: Path, *, whole: bool = False) -> Extractor:
+def held_out_extractor(
+    backend: str, folds: Path, pages: Sequence[dict[str, Any]], *, whole: bool = False
+) -> Extractor:
     """The shipped extractor, with the content model of a fold that never saw the page's site.
 
     Args:
         backend: Parser.
         folds: The weights of each fold, as `train_content_model.py` writes them.
+        pages: The pages that will come; which weights are theirs is no cost of extracting them.
     """
     with np.load(folds, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
@@ -86,7 +89,8 @@ def held_out_extractor(backend: str, folds: Path, *, whole: bool = False) -> Ext
             if name.startswith(f"{fold}/")
         }
         models[fold] = as_whole_model(own)
-    return our_extractor(backend, lambda url: models[fold_of(site_of(url))], whole=whole)
+    of_page = {page["url"]: models[fold_of(site_of(page["url"]))] for page in pages}
+    return our_extractor(backend, of_page.__getitem__, whole=whole)
 
 
 def first_difference(first: Sequence[Node], second: Sequence[Node]) -> int | None:
@@ -145,7 +149,7 @@ def main() -> None:
         result: Any = {"pages": len(pages), "differing": compare_backends(pages)}
     elif what == "held-out":
         backend, folds = names
-        result = run_pages(held_out_extractor(backend, Path(folds), whole=whole), pages)
+        result = run_pages(held_out_extractor(backend, Path(folds), pages, whole=whole), pages)
     else:
         (backend,) = names
         result = run_pages(our_extractor(backend, whole=whole), pages)

@@ -1,7 +1,11 @@
-"""What every test shares: no model hub is asked for anything, and where the real data lies."""
+"""What every test shares: no model hub is asked for anything, where the real data lies, an end."""
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -18,3 +22,39 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real crawls (../shared/data) are not on this machine")
     return SHARED_DATA
+
+
+class HangError(Exception):
+    """Code under `hang_guard` did not end."""
+
+
+@contextmanager
+def hang_guard(seconds: float = 60.0) -> Iterator[None]:
+    """Break off what does not end, with a `HangError`; for the main thread.
+
+    This is no measure of speed, so a slow or loaded machine changes nothing: what is guarded ends
+    in a small part of the limit, and its input is so large that work which grew with its square
+    would take minutes. What runs in C is broken off when it comes back.
+
+    Args:
+        seconds: CPU time of this process; what waits instead has ten times that.
+    """
+
+    def expire(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise HangError(f"no end: {signal.Signals(number).name}, {seconds} s of CPU time")
+
+    limits = (
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, 10 * seconds),
+    )
+    before = [signal.signal(number, expire) for _, number, _ in limits]
+    try:
+        for timer, _, limit in limits:
+            signal.setitimer(timer, limit)
+        yield
+    finally:
+        for timer, _, _ in limits:
+            signal.setitimer(timer, 0)
+        for (_, number, _), handler in zip(limits, before, strict=True):
+            signal.signal(number, handler)

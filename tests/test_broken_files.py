@@ -3,10 +3,8 @@
 import gzip
 import json
 import random
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,10 +12,7 @@ import pytest
 from beam_runner import main
 from schemas import errors
 from schemas.commits import Commit
-from tests.conftest import SHARED_DATA
-
-DEADLINE = 60
-"""Seconds that one run may take: a fraction of one when the machine is idle."""
+from tests.conftest import SHARED_DATA, hang_guard
 
 PERMISSIVE = (
     "run.max_failed_fraction=1.0", "dedup.buckets=1", "refs.buckets=1", "gates.dedup.words=false",
@@ -44,23 +39,11 @@ KNOWN: dict[str, tuple[int, dict[str, int]]] = {
 }
 
 
-class TookTooLongError(Exception):
-    pass
-
-
 @pytest.fixture(autouse=True)
-def deadline() -> Iterator[None]:
+def guarded() -> Iterator[None]:
     """Break off what hangs; the runs below work in this very thread and process."""
-
-    def expire(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise TookTooLongError(f"no end after {DEADLINE} seconds")
-
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(DEADLINE)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    with hang_guard():
+        yield
 
 
 def run(files: Path, output: Path, *more: str, sets: tuple[str, ...] = PERMISSIVE) -> int:

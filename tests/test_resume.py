@@ -88,7 +88,7 @@ def no_survivors() -> Iterator[list[psutil.Process]]:
     """Processes that must have ended when the test has: nobody may outlive a killed driver."""
     watched: list[psutil.Process] = []
     yield watched
-    _, alive = psutil.wait_procs(watched, timeout=15)
+    _, alive = psutil.wait_procs(watched, timeout=DEADLINE)
     for process in alive:
         process.kill()
     assert alive == [], "processes of a killed run are still there"

@@ -34,7 +34,7 @@ static void free_tables(PyObject *capsule)
     free(PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)));
 }
 
-PyObject *keep(void *tables, const char *name)
+PyObject *keep_tables(void *tables, const char *name)
 {
     PyObject *capsule = PyCapsule_New(tables, name, free_tables);
     if (!capsule)
@@ -48,8 +48,7 @@ PyObject *refuse(const char *what)
     return NULL;
 }
 
-/* A new bytes object of `count` entries, and where to write them. */
-static PyObject *new_bytes(size_t count, size_t width, void *where)
+PyObject *new_bytes(size_t count, size_t width, void *where)
 {
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * width));
     void *data = bytes ? PyBytes_AsString(bytes) : NULL;
@@ -57,7 +56,6 @@ static PyObject *new_bytes(size_t count, size_t width, void *where)
     return bytes;
 }
 
-/* A tuple of new bytes objects; it takes them over. NULL where one is NULL. */
 PyObject *new_tuple(PyObject **items, Py_ssize_t count)
 {
     PyObject *tuple = PyTuple_New(count);
@@ -131,7 +129,7 @@ static PyObject *tag_names(PyObject *module, PyObject *arguments)
             return refuse("tag_names: a name without a place");
         }
     }
-    return keep(names, TAG_NAMES);
+    return keep_tables(names, TAG_NAMES);
 }
 
 static PyObject *fill_tags(const TagNames *names, const uint8_t *source, size_t size, const Places *marks)
@@ -275,7 +273,7 @@ static PyObject *measure_tables(PyObject *module, PyObject *arguments)
         free(tables);
         return refuse("measure_tables: too many words or attributes, or zeros that count");
     }
-    return keep(tables, MEASURE_TABLES);
+    return keep_tables(tables, MEASURE_TABLES);
 }
 
 /* Whether the arrays may be followed without looking where they lead. */
@@ -374,6 +372,10 @@ static PyMethodDef METHODS[] = {
     {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`; None if the markup is not canonical."},
     {"measure_tables", measure_tables, METH_VARARGS, "The tables for `measure_blocks`."},
     {"measure_blocks", measure_blocks, METH_VARARGS, "The arrays of `Blocks`."},
+    {"network", network, METH_VARARGS, "The network for `score_blocks`."},
+    {"score_blocks", score_blocks, METH_VARARGS, "The log-odds of blocks, float32."},
+    {"settle_blocks", settle_blocks, METH_VARARGS, "Which blocks are sure chrome and which are content."},
+    {"cover_tags", cover_tags, METH_VARARGS, "Which tags lie in chosen blocks, and at which one starts."},
     {"walk_tables", walk_tables, METH_VARARGS, "The tables for `read_steps`."},
     {"read_steps", read_steps, METH_VARARGS, "The steps of a page's content."},
     {NULL, NULL, 0, NULL},

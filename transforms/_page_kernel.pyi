@@ -1,5 +1,7 @@
 """The module that `setup.py` builds where there is a C compiler; `page_kernel.py` is its caller."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,6 +38,52 @@ def measure_blocks(
     parents: npt.NDArray[np.int64],
     /,
 ) -> tuple[bytes, ...]: ...
+def network(
+    numbers: bytes,
+    containers: bytes,
+    page_inputs: int,
+    measures: int,
+    first: int,
+    second: int,
+    third: int,
+    weight_unit: float,
+    unit: float,
+    largest: float,
+    /,
+) -> object: ...
+def score_blocks(
+    network: object,
+    size: npt.NDArray[Any],
+    ranges: npt.NDArray[Any],
+    measures: npt.NDArray[Any],
+    page: npt.NDArray[Any],
+    /,
+) -> bytes: ...
+def settle_blocks(
+    tables: bytes,
+    source: bytes,
+    tags: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    closes: npt.NDArray[np.int64],
+    parents: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    size: npt.NDArray[np.int64],
+    measures: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    chrome: npt.NDArray[np.bool_],
+    keep: npt.NDArray[np.bool_],
+    /,
+) -> bool: ...
+def cover_tags(
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.bool_],
+    lies_in: npt.NDArray[np.bool_],
+    starts: npt.NDArray[np.bool_],
+    /,
+) -> None: ...
 def walk_tables(
     actions: bytes, octets: bytes, class_: int, hints: bytes, entities: bytes, /
 ) -> object: ...

@@ -99,7 +99,7 @@ static int64_t bits_of_words(const NameTables *tables, const uint8_t *value, siz
     return bits;
 }
 
-static uint64_t hash_of(const uint8_t *value, size_t length, uint64_t seed)
+uint64_t hash_of(const uint8_t *value, size_t length, uint64_t seed)
 {
     uint64_t hash = seed ^ length, eight;
     for (size_t at = 0; at < length; at += 8) {
@@ -153,11 +153,6 @@ static size_t number_of(Values *values, const uint8_t *source, size_t begin, siz
     return values->count;
 }
 
-static bool is_space(uint8_t byte)
-{
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
-
 /* Whether a style holds a property, white space, `:`, white space and a word. */
 static bool sets(const uint8_t *style, size_t length, const char *property, const char *word)
 {
@@ -166,11 +161,11 @@ static bool sets(const uint8_t *style, size_t length, const char *property, cons
         if (length - at < property_length || memcmp(style + at, property, property_length))
             continue;
         size_t next = at + property_length;
-        while (next < length && is_space(style[next]))
+        while (next < length && is_python_space(style[next]))
             next++;
         if (next == length || style[next++] != ':')
             continue;
-        while (next < length && is_space(style[next]))
+        while (next < length && is_python_space(style[next]))
             next++;
         if (length - next >= word_length && !memcmp(style + next, word, word_length))
             return true;

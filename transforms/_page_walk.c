@@ -390,7 +390,7 @@ PyObject *walk_tables(PyObject *module, PyObject *arguments)
     tables->class = class;
     fill_hints(tables, hints, (size_t)hints_size);
     if (fill_entities(tables, entities, (size_t)entities_size))
-        return keep(tables, WALK_TABLES);
+        return keep_tables(tables, WALK_TABLES);
     free(tables);
     return refuse("walk_tables: a reference that is shorter than its character");
 }

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transforms import page_kernel
 from transforms.content_features import Blocks
 
 Array = npt.NDArray[Any]
@@ -40,7 +41,7 @@ EXACT = 1 << 24
 """Whole numbers up to here are exact in float32."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ContentModel:
     """The weights of the network."""
 
@@ -77,6 +78,8 @@ def score_blocks(blocks: Blocks, model: ContentModel | None = None) -> Array:
     count = len(blocks.size)
     if not count:
         return np.zeros(0, np.float32)
+    if page_kernel.AVAILABLE:
+        return page_kernel.score_blocks(blocks, model)
     weights = block_weights(blocks.size).astype(np.float64)
     running = np.zeros(count + 1)
     np.cumsum(weights, out=running[1:])

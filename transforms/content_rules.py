@@ -19,18 +19,20 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.content_features import BITS, Blocks, tag_bit
-from transforms.dom import CODES, Dom, code_table
+from transforms.dom import ATTRIBUTE, CODES, Dom, code_table
 
 Flags = npt.NDArray[np.bool_]
 
-MAX_SHARE = 0.35
-"""Share of the page's text from which no element is sure chrome."""
+MAX_SHARE = 35
+"""Percent of the page's text above which no element is sure chrome."""
 LONG = 60
 """Visible bytes from which a text is said once."""
 HEADLINE_REACH = 15
 """Blocks (bylines, dates, buttons) between a headline and the content."""
-MAX_LINKED = 0.6
-"""Share of a list's text in links from which it is a list of links."""
+MAX_LINKED = 60
+"""Percent of a list's text in links above which it is a list of links."""
+MEANT = ("td th", "pre code", "blockquote q")
+"""Groups of tags (`tag_bit`) whose texts repeat others on purpose: cells, code and quotes."""
 
 _CHROME = code_table("nav dialog menu")
 _WHOLE = code_table("table pre dl")
@@ -40,10 +42,12 @@ _LAYOUT_INSIDE = code_table(
 _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
-_ROLES = frozenset(
-    b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
-)
-_STYLED = re.compile(rb"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_ROLE, _HIDDEN, _STYLE = b"role", b"hidden", b"style"
+_MAY_HIDE = re.compile(rb' (?:%b|%b|%b)="' % (_ROLE, _HIDDEN, _STYLE))
+_ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
+_UNTIL_FOUND = b"until-found"
+_HIDING = ((b"display", b"none"), (b"visibility", b"hidden"))
+_HIDES = re.compile(b"|".join(rb"%b\s*:\s*%b" % each for each in _HIDING), re.I)
 
 
 def is_near(blocks: Blocks, bit: int) -> Flags:
@@ -58,30 +62,25 @@ def is_around(blocks: Blocks, bit: int) -> Flags:
     return found
 
 
-def _attribute_values(dom: Dom, lead: bytes) -> list[tuple[int, bytes]]:
-    """The tags whose source holds an attribute, as `b' role="'`, and its value."""
-    source, places = dom.source, []
-    place = source.find(lead)
-    while place >= 0:
-        places.append(place)
-        place = source.find(lead, place + len(lead))
-    if not places:
-        return []
-    tags = np.searchsorted(dom.starts, places) - 1
-    in_tag = np.array(places) < dom.stops[tags]
+def _makes_chrome(attribute: bytes, value: bytes) -> bool:
+    if attribute == _ROLE:
+        return value in _ROLES
+    if attribute == _HIDDEN:
+        return value != _UNTIL_FOUND
+    return attribute == _STYLE and _HIDES.search(value) is not None
+
+
+def _chrome_by_attributes(dom: Dom) -> list[int]:
+    # What looks like an attribute may be the end of a value, or text: the tag tells.
+    places = [match.start() for match in _MAY_HIDE.finditer(dom.source)]
     return [
-        (tag, source[place + len(lead) : source.index(b'"', place + len(lead))])
-        for tag, place, inside in zip(tags.tolist(), places, in_tag.tolist(), strict=True)
-        if inside
+        tag
+        for tag in np.unique(np.searchsorted(dom.starts, places) - 1).tolist()
+        if any(
+            _makes_chrome(*each)
+            for each in ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag])
+        )
     ]
-
-
-def _unseen(dom: Dom) -> list[int]:
-    tags = [tag for tag, value in _attribute_values(dom, b' hidden="') if value != b"until-found"]
-    # Few styles hide: look for what does, not at every style.
-    if b"display" in dom.source or b"visibility" in dom.source:
-        tags += [tag for tag, value in _attribute_values(dom, b' style="') if _STYLED.search(value)]
-    return tags
 
 
 def block_spans(dom: Dom, blocks: Blocks, elements: Any) -> npt.NDArray[np.int64]:
@@ -94,8 +93,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     """Whether each block is chrome by its elements alone."""
     codes = np.maximum(dom.tags, 0)
     tags = np.flatnonzero(_CHROME[codes]).tolist()
-    tags += [tag for tag, role in _attribute_values(dom, b' role="') if role in _ROLES]
-    tags += _unseen(dom)
+    tags += _chrome_by_attributes(dom)
     footers = dom.positions("footer")
     if footers:
         articles = np.flatnonzero(_ARTICLES[codes])
@@ -111,7 +109,7 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     running = np.concatenate([[0], np.cumsum(blocks.size)])
     spans = block_spans(dom, blocks, tags)
     for begin, end in spans.tolist():
-        if running[end] - running[begin] <= MAX_SHARE * running[-1]:
+        if 100 * (running[end] - running[begin]) <= MAX_SHARE * running[-1]:
             chrome[begin:end] = True
     return chrome
 
@@ -122,19 +120,19 @@ def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) 
     Args:
         dom: The page.
         blocks: Its blocks.
-        linked: Share of each block that is in links.
+        linked: Share of each block that is in links, in 64ths.
         keep: Which blocks are kept; is changed.
     """
     codes = np.maximum(dom.tags, 0)
     wholes = np.flatnonzero(_WHOLE[codes] | _LISTS[codes])
     if not len(wholes):
         return
-    sums = np.zeros((3, len(keep) + 1))
+    sums = np.zeros((3, len(keep) + 1), np.int64)
     np.cumsum([blocks.size, blocks.size * keep, blocks.size * linked], axis=1, out=sums[:, 1:])
     spans = block_spans(dom, blocks, wholes)
     totals = sums[:, spans[:, 1]] - sums[:, spans[:, 0]]
     may = (spans[:, 1] - spans[:, 0] > 1) & (totals[0] > 0)
-    may &= _WHOLE[codes[wholes]] | (totals[2] > MAX_LINKED * totals[0])
+    may &= _WHOLE[codes[wholes]] | (100 * totals[2] > MAX_LINKED * 64 * totals[0])
     for each in np.flatnonzero(may).tolist():
         inside = codes[wholes[each] + 1 : dom.closes[wholes[each]]]
         if codes[wholes[each]] == CODES["table"] and _LAYOUT_INSIDE[inside].any():
@@ -195,14 +193,11 @@ def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
 
 
 def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:
-    """Leaves out long texts that were kept before, in another container.
-
-    Cells, code and quotes repeat others on purpose.
-    """
+    """Leaves out long texts that were kept before, in another container."""
     seen: dict[bytes, int] = {}
     source = dom.source
     meant = np.zeros(len(keep), np.bool_)
-    for names in ("td th", "pre code", "blockquote q"):
+    for names in MEANT:
         meant |= is_around(blocks, tag_bit(names))
     for place in np.flatnonzero(keep & (blocks.size >= LONG) & ~meant).tolist():
         first = int(blocks.first[place])

@@ -45,6 +45,9 @@ NAMES = ("", "?", *_NAMES.split())
 
 CODES = {name: code for code, name in enumerate(NAMES)}
 
+ATTRIBUTE = re.compile(rb' ([^\s=>/]+)="([^"]*)"')
+"""An attribute of a tag: its name and its value; they are found from left to right."""
+
 
 def code_table(names: str) -> npt.NDArray[np.bool_]:
     """A table by code, true for some elements."""
@@ -66,7 +69,6 @@ _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
 _SPACES = np.uint64(0x2020202020202020)
 _CLOSERS = np.uint64(0x3E3E3E3E3E3E3E3E)
-_ATTRIBUTE = re.compile(rb' ([^\s=>/]+)="([^"]*)"')
 
 
 class _UnreadableError(Exception):
@@ -208,18 +210,15 @@ class Dom:
 
     def attributes(self, node: int) -> dict[str, str]:
         """Attributes of an element, names in lower case."""
-        found = _ATTRIBUTE.findall(self.source, self.starts[node], self.stops[node])
+        found = ATTRIBUTE.findall(self.source, self.starts[node], self.stops[node])
         return {key.decode("utf-8", "replace"): unescape(value) for key, value in found}
 
     def attribute(self, node: int, name: str) -> str:
         """Value of an attribute; empty where it is missing or has none."""
-        tag = self.source[self.starts[node] : self.stops[node]]
-        key = b" " + name.encode() + b'="'
-        begin = tag.find(key)
-        if begin < 0:
+        # Another value may end as this attribute begins: what is there is read from the left.
+        if self.source.find(b' %b="' % name.encode(), self.starts[node], self.stops[node]) < 0:
             return ""
-        begin += len(key)
-        return unescape(tag[begin : tag.index(b'"', begin)])
+        return self.attributes(node).get(name, "")
 
     def children(self, node: int) -> Iterator[int]:
         """The elements directly in an element."""

@@ -21,10 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import PageTooLargeError
+from transforms import page_kernel
 from transforms.content_features import LINKED_SHARE, Blocks, measure_blocks
 from transforms.content_images import select_pictures
 from transforms.content_model import ContentModel, score_blocks
 from transforms.content_rules import (
+    Flags,
     drop_lone_headings,
     drop_twins,
     keep_code,
@@ -54,11 +56,11 @@ _IMAGES = code_table("img amp-img")
 class Content:
     """What of a page is content; one entry a tag."""
 
-    kept: npt.NDArray[np.bool_]
+    kept: Flags
     """Whether the text behind the tag is content."""
-    opens_line: npt.NDArray[np.bool_]
+    opens_line: Flags
     """Whether a kept block starts there."""
-    images: npt.NDArray[np.bool_]
+    images: Flags
     """Whether the tag is a picture that is content."""
 
 
@@ -68,23 +70,13 @@ def is_small(dom: Dom, blocks: Blocks) -> bool:
     return little and not _CHROME[np.maximum(dom.tags, 0)].any()
 
 
-def _covered(dom: Dom, blocks: Blocks, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Of each tag, whether it lies in one of the chosen blocks."""
-    change = np.zeros(len(dom) + 1, np.int8)
-    change[blocks.first[chosen]] += 1
-    change[blocks.last[chosen] + 1] -= 1
-    return np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_)
-
-
-def decide(
-    dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], chrome: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
+def decide(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], chrome: Flags) -> Flags:
     """Which blocks are content, given their log-odds and which are sure chrome."""
     if is_small(dom, blocks):
         return ~chrome
     threshold = min(THRESHOLD, float(scores[blocks.size > 0].max(initial=-100.0)) - BELOW_BEST)
     keep = (scores > threshold) & ~chrome
-    keep_whole(dom, blocks, blocks.measures[:, LINKED_SHARE] / 64, keep)
+    keep_whole(dom, blocks, blocks.measures[:, LINKED_SHARE].astype(np.int64), keep)
     keep_code(dom, blocks, keep)
     drop_twins(dom, blocks, keep)
     drop_lone_headings(dom, blocks, keep)
@@ -92,6 +84,32 @@ def decide(
     if not (keep & (blocks.size > 0)).any() and int(blocks.size[~chrome].sum()) < MIN_TEXT:
         return ~chrome
     return keep
+
+
+def settle_blocks(
+    dom: Dom, blocks: Blocks, scores: npt.NDArray[np.float32]
+) -> tuple[Flags, Flags, bool]:
+    """What the rules make of the log-odds of a page's blocks, of which there is one or more.
+
+    Returns:
+        Which blocks are sure chrome; which are content; and whether the page is small.
+    """
+    if page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST:
+        return page_kernel.settle_blocks(dom, blocks, scores)
+    chrome = sure_chrome(dom, blocks)
+    return chrome, decide(dom, blocks, scores, chrome), is_small(dom, blocks)
+
+
+def cover_tags(dom: Dom, blocks: Blocks, chosen: Flags) -> tuple[Flags, Flags]:
+    """Of each tag, whether it lies in one of the chosen blocks, and whether one starts there."""
+    if page_kernel.AVAILABLE:
+        return page_kernel.cover_tags(dom, blocks, chosen)
+    change = np.zeros(len(dom) + 1, np.int8)
+    starts = np.zeros(len(dom), np.bool_)
+    change[blocks.first[chosen]] += 1
+    change[blocks.last[chosen] + 1] -= 1
+    starts[blocks.first[chosen]] = True
+    return np.cumsum(change[:-1], dtype=np.int8).astype(np.bool_), starts
 
 
 def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
@@ -102,17 +120,12 @@ def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
     if not len(blocks.first):
         nothing = np.zeros(len(dom), np.bool_)
         return Content(nothing, nothing, nothing)
-    chrome = sure_chrome(dom, blocks)
     scores = score_blocks(blocks, model)
-    keep = decide(dom, blocks, scores, chrome)
-    if is_small(dom, blocks):
-        pictures = _IMAGES[np.maximum(dom.tags, 0)] & ~_covered(dom, blocks, chrome)
-    else:
-        texts = keep & (blocks.size > 0)
-        pictures, captions = select_pictures(dom, blocks, texts, chrome, scores)
-        keep |= captions
+    chrome, keep, small = settle_blocks(dom, blocks, scores)
     keep &= blocks.size > 0
-    kept = _covered(dom, blocks, keep)
-    opens_line = np.zeros(len(dom), np.bool_)
-    opens_line[blocks.first[keep]] = True
-    return Content(kept, opens_line, pictures)
+    if small:
+        pictures = _IMAGES[np.maximum(dom.tags, 0)] & ~cover_tags(dom, blocks, chrome)[0]
+    else:
+        pictures, captions = select_pictures(dom, blocks, keep, chrome, scores)
+        keep |= captions
+    return Content(*cover_tags(dom, blocks, keep), pictures)

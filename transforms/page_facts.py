@@ -52,6 +52,8 @@ _WANTED = frozenset(
     name.encode() for name in (*_PUBLISHED, *_MODIFIED, *_AUTHORS, *_RIGHTS, *_OG, *META_NAMES)
 )
 _META_ATTRIBUTE = re.compile(rb' (name|property|http-equiv|content)="([^"]*)"')
+_HEAD_END = re.compile("</head|<body", re.I)
+_LINK_START = re.compile("<(?i:link)\\b[^<]*")
 _LINK = re.compile(r"<link\b((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>", re.I)
 _ATTRIBUTE = re.compile(r"([^\s=>\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 _URL_LIKE = re.compile(r"(?:https?:)?//|www\.|[^\s@]+@[^\s@]+\.")
@@ -95,16 +97,12 @@ def _title(dom: Dom) -> str:
 def _read_metas(dom: Dom) -> dict[str, list[str]]:
     """Contents of the meta elements that are asked for, by name in lower case, in page order."""
     metas: dict[str, list[str]] = {}
-    source, starts, stops = dom.source, dom.starts, dom.stops
-    for node in dom.positions("meta"):
-        content, names = None, []
-        for key, value in _META_ATTRIBUTE.findall(source, starts[node], stops[node]):
-            if key == b"content":
-                content = value
-            elif (name := value.strip().lower()) in _WANTED:
-                names.append(name)
-        if content:
-            for name in dict.fromkeys(names):
+    source, nodes = dom.source, dom.positions("meta")
+    for start, stop in zip(dom.starts[nodes].tolist(), dom.stops[nodes].tolist(), strict=True):
+        values = dict(_META_ATTRIBUTE.findall(source, start, stop))
+        content = values.pop(b"content", b"")
+        for name in {value.strip().lower(): None for value in values.values()}:
+            if content and name in _WANTED:
                 metas.setdefault(name.decode(), []).append(unescape(content))
     return metas
 
@@ -125,43 +123,53 @@ def _language(
 
 
 def _head_end(html: str) -> int:
+    first = _HEAD_END.search(html, 0, MAX_HEAD_CHARACTERS)
+    if first is None or first[0] == "</head":
+        return first.start() if first else min(len(html), MAX_HEAD_CHARACTERS)
     for closing in ("</head", "<body", "</HEAD", "<BODY"):
         if (end := html.find(closing, 0, MAX_HEAD_CHARACTERS)) >= 0:
             return end
     return min(len(html), MAX_HEAD_CHARACTERS)
 
 
-def _head_links(html: str, end: int, rel: str) -> Iterator[dict[str, str]]:
-    """Attributes of the `link` elements of the head whose `rel` has a word."""
-    position = html.find(rel, 0, end)
+def _is_hidden(html: str, tag: int) -> bool:
+    """Whether a tag stands in a comment or a script."""
+    for opening, closing in (("<!--", "-->"), ("<script", "</script")):
+        begin = html.rfind(opening, 0, tag)
+        if begin >= 0 and html.find(closing, begin, tag) < 0:
+            return True
+    return False
+
+
+def _head_links(html: str) -> dict[str, list[str]]:
+    """Targets of the `link` elements of the head that name the page's own URL or its licence."""
+    targets: dict[str, list[str]] = {"canonical": [], "license": []}
     hits = 0
-    while position >= 0 and hits < MAX_HITS:
+    for start in _LINK_START.finditer(html, 0, _head_end(html)):
+        if "canonical" not in start[0] and "license" not in start[0]:
+            continue
         hits += 1
-        tag = html.rfind("<", max(0, position - _MAX_TAG), position)
-        match = _LINK.match(html, tag, tag + _MAX_TAG) if tag >= 0 else None
-        if match and position < match.end():
-            hidden = any(
-                html.rfind(opening, 0, tag) > html.rfind(closing, 0, tag)
-                for opening, closing in (("<!--", "-->"), ("<script", "</script"))
-            )
-            attributes: dict[str, str] = {}
-            for key, *values in _ATTRIBUTE.findall(match[1]):
-                attributes.setdefault(key.lower(), unescape_html("".join(values)))
-            if not hidden and rel in attributes.get("rel", "").lower().split():
-                yield attributes
-            position = match.end()
-        position = html.find(rel, position + 1, end)
+        if hits > MAX_HITS:
+            break
+        tag = start.start()
+        match = _LINK.match(html, tag, tag + _MAX_TAG)
+        if match is None or _is_hidden(html, tag):
+            continue
+        attributes: dict[str, str] = {}
+        for key, *values in _ATTRIBUTE.findall(match[1]):
+            attributes.setdefault(key.lower(), unescape_html("".join(values)))
+        words = attributes.get("rel", "").lower().split()
+        for word, found in targets.items():
+            if word in words and word in match[0]:
+                found.append(attributes.get("href", ""))
+    return targets
 
 
-def _canonical(html: str, end: int, metas: dict[str, list[str]], base: str) -> str | None:
+def _canonical(targets: Iterable[str], metas: dict[str, list[str]], base: str) -> str | None:
     """The page's own URL; None where it names two, as search engines treat it."""
-    links = {
-        url
-        for attributes in _head_links(html, end, "canonical")
-        if attributes.get("href", "").strip() and (url := resolve_url(base, attributes["href"]))
-    }
-    if links:
-        return links.pop() if len(links) == 1 else None
+    urls = {url for text in targets if text.strip() and (url := resolve_url(base, text))}
+    if urls:
+        return urls.pop() if len(urls) == 1 else None
     shared = (resolve_url(base, value) for value in metas.get("og:url", []) if value.strip())
     return next((url for url in shared if url), None)
 
@@ -256,8 +264,8 @@ def _data_uri_images(dom: Dom) -> int:
     """Images that have their bytes in the page and name no file beside."""
     count = 0
     source = dom.source
-    for node in dom.positions("img"):
-        start, stop = dom.starts[node], dom.stops[node]
+    nodes = dom.positions("img")
+    for start, stop in zip(dom.starts[nodes].tolist(), dom.stops[nodes].tolist(), strict=True):
         if source.find(b' src="data:', start, stop) >= 0:
             count += _OTHER_SOURCES.search(source, start, stop) is None
     return count
@@ -292,16 +300,17 @@ def page_facts(
         Nothing: what cannot be read is not declared.
     """
     metas = _read_metas(dom)
-    head_end = _head_end(html)
+    links = _head_links(html)
     works = read_works(html)
     data = read_microdata(dom)
     declared, linked = _body_licenses(dom, base_url)
     stated = [text for name in _RIGHTS for text in metas.get(name, [])]
     declared += [each for text in stated for each in licenses_in_text(text, base_url)]
     references = [
-        attributes.get("href", "") for attributes in _head_links(html, head_end, "license")
+        *links["license"],
+        *_flat(_from_works(works, "licenses")),
+        *data.licenses,
     ]
-    references += [*_flat(_from_works(works, "licenses")), *data.licenses]
     declared += [
         license_of_url(url)
         for text in references
@@ -330,7 +339,7 @@ def page_facts(
     return PageFacts(
         title=_title(dom),
         language_declared=_language(dom, metas, headers),
-        canonical_url=_canonical(html, head_end, metas, base_url),
+        canonical_url=_canonical(links["canonical"], metas, base_url),
         date_published=_date(published, crawled),
         date_modified=_date(
             statements(_MODIFIED, "modified", list(data.modified.values())), crawled

@@ -1,11 +1,11 @@
 """Pages read in C where a compiler was there at installation: the same numbers, many times faster.
 
-Reading tags (`dom.py`) and measuring blocks (`content_features.py`, `content_names.py`) would be
-most of what a page costs: some hundred numpy calls on arrays of a thousand entries, each of which
-costs more than its arithmetic. The kernel (`_page_*.c`) does the same in a few passes. The numpy
-code stays: it is the description, the reference that the kernel is tested against, and what runs
-where the kernel was not built. Whatever has a name (elements, words, attributes) is named there and
-handed to the kernel once.
+Reading tags (`dom.py`), measuring blocks (`content_features.py`, `content_names.py`) and settling
+them by rules (`content_rules.py`, `main_content.py`) would be most of what a page costs: some
+hundred numpy calls on arrays of a thousand entries, each of which costs more than its arithmetic.
+The kernel (`_page_*.c`) does the same in a few passes. The numpy code stays: it is the description,
+the reference that the kernel is tested against, and what runs where the kernel was not built.
+Whatever has a name (elements, words, attributes) is named there and handed to the kernel once.
 
 The kernel also empties scripts and styles before a source is parsed (`slim`): nobody reads their
 text from the tree, and it is much of what a page weighs.
@@ -26,11 +26,13 @@ else:
 
 if TYPE_CHECKING:
     from transforms.content_features import Blocks
+    from transforms.content_model import ContentModel
     from transforms.dom import Dom
     from transforms.main_content import Content
     from transforms.page_walk import Step
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 LARGEST = (1 << 29) - 1
 """Bytes of a page that the kernel measures: it counts with 32 bits."""
@@ -162,6 +164,119 @@ def measure_blocks(dom: "Dom") -> "Blocks":
         np.frombuffer(ranges, np.int64).reshape(LEVELS, 2, count),
         np.frombuffer(page, np.float32),
     )
+
+
+@cache
+def _network(model: "ContentModel") -> object:
+    from transforms import content_model as network
+
+    numbers = [model.page, *(each for layer in model.layers for each in layer)]
+    first, second, third, _ = (len(biases) for _, biases in model.layers)
+    return _page_kernel.network(
+        b"".join(np.ascontiguousarray(each, np.float32).tobytes() for each in numbers),
+        bytes(network.CONTAINERS),
+        len(model.page),
+        len(model.layers[0][0]),
+        first,
+        second,
+        third,
+        network.WEIGHT_UNIT,
+        network.UNIT,
+        network.LARGEST,
+    )
+
+
+def score_blocks(blocks: "Blocks", model: "ContentModel") -> npt.NDArray[np.float32]:
+    """The log-odds that each of some blocks is content."""
+    scores = _page_kernel.score_blocks(
+        _network(model), blocks.size, blocks.ranges, blocks.measures, blocks.page
+    )
+    return np.frombuffer(scores, np.float32)
+
+
+def _rule_words(words: list[bytes], count: int) -> bytes:
+    """Words and their lengths, filled up to a number with what is no word."""
+    if len(words) > count or any(len(word) >= _WORD_BYTES for word in words):
+        raise ValueError(f"more than {count} words, or {_WORD_BYTES} bytes in one")
+    words = words + [b""] * (count - len(words))
+    return b"".join(word.ljust(_WORD_BYTES - 1, b"\0") + bytes([len(word)]) for word in words)
+
+
+@cache
+def _rule_tables() -> bytes:
+    from transforms import content_rules as rules
+    from transforms import main_content
+    from transforms.content_features import BITS, LINKED_SHARE, tag_bit
+    from transforms.dom import CODES, code_table
+
+    numbers = [
+        rules.MAX_SHARE,
+        rules.MAX_LINKED,
+        rules.LONG,
+        main_content.MIN_TEXT,
+        rules.HEADLINE_REACH,
+        LINKED_SHARE,
+        *(2 * BITS - tag_bit(names) for names in rules.MEANT),
+    ]
+    attributes = (rules._ROLE, rules._HIDDEN, rules._STYLE)
+    # In the order of the kernel's bits.
+    tables = (
+        rules._CHROME,
+        rules._WHOLE,
+        rules._LISTS,
+        rules._ARTICLES,
+        *map(code_table, ("footer", "pre", "h1", "table")),
+        rules._LAYOUT_INSIDE,
+        main_content._CHROME,
+    )
+    traits = np.zeros(256, np.uint16)
+    for bit, table in enumerate(tables):
+        traits[: len(table)] |= table.astype(np.uint16) << bit
+    headings = np.flatnonzero(rules._HEADINGS)
+    traits[headings] |= (headings - CODES["h1"] + 1).astype(np.uint16) << 12
+    return b"".join(
+        (
+            np.array([main_content.THRESHOLD, main_content.BELOW_BEST]).tobytes(),
+            np.array(numbers, np.int64).tobytes(),
+            (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
+            _rule_words([b' %b="' % name for name in attributes], 3),
+            _rule_words([rules._UNTIL_FOUND], 1),
+            _rule_words([word for pair in rules._HIDING for word in pair], 4),
+            _rule_words(rules._ROLES, 16),
+            traits.tobytes(),
+        )
+    )
+
+
+def settle_blocks(
+    dom: "Dom", blocks: "Blocks", scores: npt.NDArray[np.float32]
+) -> tuple[Flags, Flags, bool]:
+    """What `main_content.settle_blocks` gives for a page of up to `LARGEST` bytes."""
+    chrome, keep = np.empty((2, len(blocks.first)), np.bool_)
+    is_small = _page_kernel.settle_blocks(
+        _rule_tables(),
+        dom.source,
+        dom.tags,
+        dom.starts,
+        dom.stops,
+        dom.closes,
+        dom.parents,
+        blocks.first,
+        blocks.last,
+        blocks.size,
+        blocks.measures,
+        scores,
+        chrome,
+        keep,
+    )
+    return chrome, keep, is_small
+
+
+def cover_tags(dom: "Dom", blocks: "Blocks", chosen: Flags) -> tuple[Flags, Flags]:
+    """What `main_content.cover_tags` gives."""
+    lies_in, starts = np.empty((2, len(dom)), np.bool_)
+    _page_kernel.cover_tags(blocks.first, blocks.last, chosen, lies_in, starts)
+    return lies_in, starts
 
 
 def _pattern(word: str) -> bytes:

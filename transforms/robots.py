@@ -71,7 +71,9 @@ def parse_directives(text: str, agent: str = "") -> tuple[list[tuple[str, str]],
     text = text[:4000]
     dates = _UNTIL.findall(text)
     pairs: list[tuple[str, str]] = []
-    for part in re.split(r"[,;]", _UNTIL.sub("unavailable_after", text).lower()):
+    parts = _UNTIL.sub("unavailable_after", text).lower().replace(";", ",").split(",")
+    # A name before a colon addresses all that follows; without one, what is said again is not read.
+    for part in parts if ":" in text else dict.fromkeys(parts):
         head, colon, rest = (piece.strip() for piece in part.partition(":"))
         if colon and head not in _WITH_VALUE and _AGENT.fullmatch(head):
             agent, part = ("" if head in ("*", "all", "robots") else head), rest
@@ -95,7 +97,7 @@ def read_robots(
     dates: list[str] = []
     reservations: list[str] = []
     policies: list[str] = []
-    for name, value in metas:
+    for name, value in dict.fromkeys(metas):
         if name == "tdm-reservation":
             reservations.append(value.strip())
         elif name == "tdm-policy":

@@ -225,9 +225,11 @@ def test_held_out_extractor_judges_a_page_with_the_fold_of_its_site(
 
     monkeypatch.setattr("benchmarks.extraction_ours.extract_page", extract)
     sites = [f"site{number}.com" for number in range(20)]
-    judged = held_out_extractor("lexbor", tmp_path / "folds.npz")
-    for site in sites:
-        judged("", f"https://www.{site}/page")
+    urls = [f"https://www.{site}/page" for site in sites]
+    pages = [{"url": url} for url in urls]
+    judged = held_out_extractor("lexbor", tmp_path / "folds.npz", pages)
+    for url in urls:
+        judged("", url)
     assert used == [fold_of(site) for site in sites]
     assert len(set(used)) == FOLDS
 

@@ -1,10 +1,9 @@
-import time
-
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import hang_guard
 from transforms.caption_flags import (
     FLAG_FIELDS,
     FLAGS,
@@ -125,12 +124,11 @@ def test_flags_are_known_and_in_order(text: str) -> None:
     ["a-" * 2000, "Photo: " * 600, "Ann/" * 1000, "click " * 700, "a_" * 2000, "photo by " * 500,
      "A, " * 1300, "(" * 4000, "a1" * 2000, "image-" * 600, "share on " * 400],
 )  # fmt: skip
-def test_flags_of_a_hostile_text_take_no_time(text: str) -> None:
-    start = time.process_time()
-    for part in (text, text[:300], text[:120]):
-        flag_text(part)
-        ends_in_credit(part)
-    assert time.process_time() - start < 0.5
+def test_flags_of_a_hostile_text_take_linear_time(text: str) -> None:
+    with hang_guard():
+        for part in (100 * text, text, text[:300], text[:120]):
+            flag_text(part)
+            ends_in_credit(part)
 
 
 def test_plain_leaves_words_and_never_nothing() -> None:

@@ -1,8 +1,7 @@
-import time
-
 import pytest
 
 from schemas.errors import HtmlParseError, PageTooLargeError
+from tests.conftest import hang_guard
 from transforms import dom as dom_module
 from transforms import html_parsers
 from transforms.dom import NAMES, Dom, parse_html
@@ -45,6 +44,12 @@ def test_an_attribute_is_found_by_its_whole_name() -> None:
     assert dom.attribute(dom.positions("img")[0], "src") == "b"
 
 
+def test_a_value_that_ends_like_an_attribute_is_none() -> None:
+    dom = parse_html("<p title=' id=' class=' id='>a</p><p title=' id=' id=b lang=' id='>c</p>")
+    assert [dom.attribute(node, "id") for node in dom.positions("p")] == ["", "b"]
+    assert [dom.attribute(node, "title") for node in dom.positions("p")] == [" id=", " id="]
+
+
 @pytest.mark.parametrize(
     "html",
     [
@@ -82,10 +87,9 @@ def test_backends_give_the_same_dom(html: str) -> None:
 @pytest.mark.parametrize(
     "opening", ["<div>", "<b>", "<div><p>", "<table><tr><td>", "<ul><li>", "<a>"]
 )
-def test_hundred_thousand_nested_elements_are_parsed_in_bounded_time(opening: str) -> None:
-    start = time.process_time()
-    dom = parse_html(opening * 100_000 + "deepest")
-    assert time.process_time() - start < 10
+def test_a_megabyte_of_nested_elements_is_parsed_in_linear_time(opening: str) -> None:
+    with hang_guard():
+        dom = parse_html(opening * (1_000_000 // len(opening)) + "deepest")
     assert dom.source.count(b"deepest") == 1
     if opening != "<a>":
         assert dom.levels.max() <= 4 * MAX_DEPTH + 8
@@ -106,10 +110,9 @@ def test_closed_elements_do_not_count_as_depth() -> None:
 
 
 def test_unterminated_comments_and_scripts_cost_linear_time() -> None:
-    start = time.process_time()
-    parse_html("<!--" * 200_000)
-    parse_html("<p><script>" * 50_000)
-    assert time.process_time() - start < 5
+    with hang_guard():
+        parse_html("<!--" * 1_500_000)
+        parse_html("<p><script>" * 500_000)
 
 
 def test_too_many_tags_are_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,8 @@
 """Formats by their first bytes, and the root element of SVG."""
 
-import time
-
 import pytest
 
+from tests.conftest import hang_guard
 from transforms.image_headers import format_of, is_svg, looks_like_image
 
 
@@ -21,16 +20,15 @@ from transforms.image_headers import format_of, is_svg, looks_like_image
         (b"<svgx>", False),
         (b"<html><svg>", False),
         (b"<!-- <svg> -->", False),
-        (b"<!-- x -->" * 1000 + b"<html>", False),
-        (b"<!DOCTYPE [" + b"[" * 9000, False),
-        (b" " * 16000 + b"x", False),
+        (b"<!-- x -->" * 100_000 + b"<html>", False),
+        (b"<!DOCTYPE [" + b"[" * 1_000_000, False),
+        (b" " * 1_000_000 + b"x", False),
         (b"", False),
     ],
 )
 def test_is_svg_looks_at_the_root(data, expected):
-    begin = time.perf_counter()
-    assert is_svg(data) is expected
-    assert time.perf_counter() - begin < 0.2
+    with hang_guard():
+        assert is_svg(data) is expected
 
 
 @pytest.mark.parametrize(

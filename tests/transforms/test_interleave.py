@@ -2,7 +2,6 @@
 import gzip
 import json
 import re
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from schemas.errors import HtmlParseError, PageDeadlineError, PageTooLargeError
 from schemas.rows import Node
+from tests.conftest import hang_guard
 from transforms import interleave
 from transforms.charset import decode_html
 from transforms.dom import BACKENDS, Dom, parse_html
@@ -17,7 +17,7 @@ from transforms.image_sources import choose_source, parse_srcset
 from transforms.interleave import ExtractConfig, extract_page
 from transforms.urls import resolve_url
 
-CONFIG = ExtractConfig()
+CONFIG = ExtractConfig(max_seconds=1e6)  # no page ends by the clock
 URL = "http://site.org/a/page.html"
 BASE = "http://site.org/a/"
 GIF = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
@@ -187,18 +187,16 @@ def test_srcset_follows_the_standard() -> None:
 
 
 def test_srcset_of_brackets_costs_linear_time() -> None:
-    start = time.process_time()
-    parse_srcset("( " * 100_000)
-    assert time.process_time() - start < 2
+    with hang_guard():
+        parse_srcset("( " * 2_000_000)
 
 
 def test_huge_pages_are_linear() -> None:
     rows = "<table>" + "<tr><td>a<td>b</tr>" * 20_000 + "</table>"
-    start = time.process_time()
-    (table,) = nodes_of(rows)
-    nodes_of("<div class=sidebar>" * 100_000 + "x")
-    nodes_of("<ul><li>" * 3_000 + "x")
-    assert time.process_time() - start < 15
+    with hang_guard():
+        (table,) = nodes_of(rows)
+        nodes_of("<div class=sidebar>" * 200_000 + "x")
+        nodes_of("<ul><li>" * 20_000 + "x")
     assert (table.text or "").count("\n") == 19_999
 
 

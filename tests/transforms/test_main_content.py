@@ -31,6 +31,7 @@ def texts(html: str, backend: str = "lexbor") -> str:
         "<dialog open>GONE</dialog>",
         "<div hidden>GONE</div>",
         "<div style='color:red; display : none'>GONE</div>",
+        "<div style='DISPLAY:NONE'>GONE</div>",
         "<span style='visibility:hidden'><p>GONE</p></span>",
         "<form><label>GONE</label><input></form>",
         f"<ul><li><a href=/g>GONE</a>{LINKS}</ul>",
@@ -76,6 +77,12 @@ def test_until_found_and_hash_links_are_seen() -> None:
     assert not sure_chrome(dom, measure_blocks(dom)).any()
 
 
+def test_value_that_ends_like_an_attribute_is_read() -> None:
+    """It is followed by a quote, behind which there may be no other."""
+    found = texts(f"<body>{ARTICLE}<p title=' hidden='>Last. {SENTENCE * 4}</body>")
+    assert "Last." in found
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [([True, True, False], [True] * 3), ([True, False, False], [False] * 3)],
@@ -84,21 +91,21 @@ def test_table_of_data_is_kept_or_left_out_whole(before: list[bool], after: list
     dom = parse_html("<table><tr><td>aaaa<td>bbbb<tr><td>cccc</table>")
     blocks = measure_blocks(dom)
     keep = np.array(before)
-    keep_whole(dom, blocks, np.zeros(3), keep)
+    keep_whole(dom, blocks, np.zeros(3, np.int64), keep)
     assert keep.tolist() == after
 
 
 def test_layout_table_is_not_taken_whole() -> None:
     dom = parse_html("<table><tr><td><p>aaaa</p><td>bbbb<tr><td>cccc</table>")
     keep = np.array([True, True, False])
-    keep_whole(dom, measure_blocks(dom), np.zeros(3), keep)
+    keep_whole(dom, measure_blocks(dom), np.zeros(3, np.int64), keep)
     assert keep.tolist() == [True, True, False]
 
 
 def test_list_of_links_is_kept_or_left_out_whole() -> None:
     dom = parse_html("<ul><li><a href=a>aaaa</a><li><a href=b>bbbb</a><li><a href=c>cccc</a></ul>")
     keep = np.array([True, False, False])
-    keep_whole(dom, measure_blocks(dom), np.ones(3), keep)
+    keep_whole(dom, measure_blocks(dom), np.full(3, 64), keep)
     assert not keep.any()
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_runner import main
+from tests.conftest import hang_guard
 from transforms.charset import decode_html
 from transforms.dom import BACKENDS, parse_html
 from transforms.page_dates import parse_date
@@ -335,25 +335,27 @@ def test_date_is_not_bounded_where_the_crawl_has_none() -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        pytest.param("<head>" + '<link rel="canonical license" ' * 50_000, id="unclosed_links"),
-        pytest.param("<head>" + "<link rel='canonical' href='\"" * 50_000, id="unclosed_quotes"),
-        pytest.param('<script type="application/ld+json">{"author":' * 30_000, id="json_unclosed"),
-        pytest.param(ld('{"author":' + '{"a":' * 100_000), id="json_deep"),
-        pytest.param(ld('{"@type":"Article","author":' + "[1," * 50_000), id="json_lists"),
-        pytest.param('<div itemscope itemprop="author">' * 20_000, id="nested_authors"),
-        pytest.param('<i itemprop="datePublished">1' * 50_000, id="dates"),
-        pytest.param(f'<a rel="license" href="{CC}/by/4.0/">' * 50_000, id="licences"),
-        pytest.param(meta("robots", "noai," * 1000) * 500, id="robots"),
-        pytest.param('<img src="data:a' + " data-a" * 4000 + '">', id="attributes"),
-        pytest.param("<h1>" * 30_000 + "<title>" * 3000, id="titles"),
-        pytest.param("".join(f"<a rel=author>{n}" for n in range(30_000)), id="authors"),
+        pytest.param("<head>" + '<link rel="canonical license" ' * 200_000, id="unclosed_links"),
+        pytest.param("<head>" + "<link rel='canonical' href='\"" * 200_000, id="unclosed_quotes"),
+        pytest.param('<script type="application/ld+json">{"author":' * 120_000, id="json_unclosed"),
+        pytest.param(ld('{"author":' + '{"a":' * 400_000), id="json_deep"),
+        pytest.param(ld('{"@type":"Article","author":' + "[1," * 500_000), id="json_lists"),
+        pytest.param('<div itemscope itemprop="author">' * 100_000, id="nested_authors"),
+        pytest.param('<i itemprop="datePublished">1' * 150_000, id="dates"),
+        pytest.param(f'<a rel="license" href="{CC}/by/4.0/">' * 100_000, id="licences"),
+        pytest.param(
+            "".join(meta("robots", f"a{n}," + "noai," * 1000) for n in range(500)), id="robots"
+        ),
+        pytest.param(meta("robots", "a: noai," * 200_000), id="robots_of_agents"),
+        pytest.param('<img src="data:a' + " data-a" * 400_000 + '">', id="attributes"),
+        pytest.param("<h1>" * 150_000 + "<title>" * 3000, id="titles"),
+        pytest.param("".join(f"<a rel=author>{n}" for n in range(100_000)), id="authors"),
     ],
 )
-def test_hostile_page_takes_bounded_time(html: str) -> None:
+def test_hostile_page_takes_linear_time(html: str) -> None:
     dom = parse_html(html)
-    start = time.process_time()
-    facts = page_facts(html, dom, URL, (), CRAWLED)
-    assert time.process_time() - start < 1.0
+    with hang_guard():
+        facts = page_facts(html, dom, URL, (), CRAWLED)
     assert len(facts.authors) <= 32
     assert len(facts.license_urls) <= 32
 
