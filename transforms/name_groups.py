@@ -85,7 +85,7 @@ WORDS = _group_of()
 """The groups of a word as bits, the first group the lowest."""
 
 _CAPTION = re.compile(
-    r"(?:^|[\s_-])(?:wp-)?(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
+    r"(?:^|[\s_-])(?:wp-)?(?:thumb)?(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
     r"(?:[\s_-]?(?:text|body|content))?(?:$|\s)|(?:image|photo|img|picture|media|figure)[\s_-]*caption",
     re.I,
 )
@@ -106,3 +106,16 @@ _ASIDE = re.compile(
 def says_aside(names: str) -> bool:
     """Whether a class is that of a link or label inside a line that belongs to no text."""
     return bool(names) and _ASIDE.search(names) is not None
+
+
+_BESIDE_CONTENT = re.compile(
+    # Not the group `ad`, into which an identifier in hexadecimal may fall: `b9ad`.
+    r"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])|advert|adsense"
+    r"|sponsor|promo|werbung|anzeige|publicid|publicit|leaderboard|affiliate"
+    r"|(?<![a-z])(?:author|byline|profile|avatar|gravatar|headshot|userpic)(?![a-z])"
+)
+
+
+def says_beside_content(names: str) -> bool:
+    """Whether a class or id is that of an advertisement, or of the portrait of who wrote a page."""
+    return _BESIDE_CONTENT.search(names) is not None
