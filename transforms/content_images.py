@@ -72,6 +72,12 @@ _PICTURE_FILE = re.compile(rb"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])"
 _CAPTION_CLASS = re.compile(rb' class="([^"]*caption[^"]*)"', re.I)
 _NAMES = re.compile(rb' (?:class|id)="([^"]*)"')
 _SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
+_NETWORK_FILE = re.compile(
+    rb' src="[^"]*[/_-](?:facebook|twitter|linkedin|pinterest|instagram|whatsapp|youtube|tiktok'
+    rb"|telegram|reddit|rss)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
+    rb'\.(?:png|gif|svg|webp)[?"]',
+    re.I,
+)
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
 _A = CODES["a"]
@@ -147,7 +153,9 @@ def _card_around(dom: Dom, picture: int) -> tuple[int, int]:
 
 
 def _is_icon(dom: Dom, picture: int) -> bool:
-    """Whether a picture declares both its sides, and both are short."""
+    """Whether a picture declares two short sides, or its file is the sign of a social network."""
+    if _NETWORK_FILE.search(dom.source, dom.starts[picture], dom.stops[picture]):
+        return True
     sides = _SIDES.findall(dom.source, dom.starts[picture], dom.stops[picture])
     lengths = [declared_length(value.decode("utf-8", "replace")) for value in sides]
     return len(lengths) == 2 and all(length is not None and length <= ICON for length in lengths)
