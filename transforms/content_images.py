@@ -18,18 +18,19 @@ or right before or behind them.
 """
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from transforms.content_features import Blocks, tag_bit
+from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
 from transforms.dom import Dom, code_table
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_sources import declared_length
-from transforms.name_groups import GROUPS, says_beside_content, says_caption
+from transforms.name_groups import BESIDE_CONTENT, GROUPS, says_caption
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -54,8 +55,6 @@ LONGEST_TAG = 2000
 REACH = 4
 """Blocks beyond the kept ones at which a picture may stay."""
 
-_CAPTION_CLASS = re.compile(rb' class="([^"]*caption[^"]*)"', re.I)
-_NAMES = re.compile(rb' (?:class|id)="([^"]*)"')
 _SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
 _ATTRIBUTE_NAME = re.compile(rb' ([^\s=>/]+)="[^"]*"')
 _NETWORK_FILE = re.compile(
@@ -66,8 +65,16 @@ _NETWORK_FILE = re.compile(
 )
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
-_UNWANTED = ("share", "related", "profile", "subscribe", "comment", "navigation", "notice")
-"""Groups of names that no picture of the content is near."""
+_UNWANTED = np.array(
+    [
+        tag_bit("footer"),
+        *map(
+            list(GROUPS).index,
+            ("share", "related", "profile", "subscribe", "comment", "navigation", "notice"),
+        ),
+    ]
+)
+"""Groups of names and tags that no picture of the content is near."""
 
 
 def _running(values: npt.NDArray[Any]) -> Ints:
@@ -79,11 +86,13 @@ def _running(values: npt.NDArray[Any]) -> Ints:
 def _sure_captions(dom: Dom, blocks: Blocks) -> Flags:
     """Whether each block is a caption by its element, or by its class alone."""
     found = is_near(blocks, tag_bit("figcaption caption"))
-    for match in _CAPTION_CLASS.finditer(dom.source):
-        tag = int(np.searchsorted(dom.starts, match.start())) - 1
-        if match.start() < dom.stops[tag] and says_caption(
-            match.group(1).decode("utf-8", "replace")
-        ):
+    places, place = [], dom.source.find(b"aption")
+    while place >= 0:
+        places.append(place)
+        place = dom.source.find(b"aption", place + 6)
+    tags = np.searchsorted(dom.starts, places) - 1
+    for tag in dict.fromkeys(tags[places < dom.stops[tags]].tolist()):
+        if says_caption(dom.attribute(tag, "class")):
             begin, end = np.searchsorted(blocks.first, (tag, int(dom.closes[tag]))).tolist()
             found[begin:end] = True
     return found & (blocks.size > 0) & (blocks.size < MAX_CAPTION)
@@ -110,7 +119,8 @@ class _Surroundings:
     """What stands around the pictures of a page, by running sums over its blocks."""
 
     dom: Dom
-    blocks: Blocks
+    first: list[int]
+    """The tag behind which each block starts."""
     all_text: Ints
     """Visible bytes."""
     text: Ints
@@ -120,8 +130,8 @@ class _Surroundings:
 
     def _span(self, element: int) -> tuple[int, int]:
         """The first block in an element, and one past its last."""
-        begin, end = np.searchsorted(self.blocks.first, (element, int(self.dom.closes[element])))
-        return int(begin), int(end)
+        begin = bisect_left(self.first, element)
+        return begin, bisect_left(self.first, int(self.dom.closes[element]), begin)
 
     def gaps(self, keep: Flags) -> Ints:
         """Of each block, the bytes left out between the kept texts around it.
@@ -154,9 +164,8 @@ class _Surroundings:
         for _ in range(NAMED_BOXES):
             start = int(dom.starts[element])
             stop = min(int(dom.stops[element]), start + LONGEST_TAG)
-            for names in _NAMES.findall(dom.source, start, stop):
-                if says_beside_content(names.decode("utf-8", "replace")):
-                    return True
+            if BESIDE_CONTENT.search(dom.source, start, stop):
+                return True
             element = int(dom.parents[element])
             if element <= 0:
                 break
@@ -194,7 +203,9 @@ def select_pictures(
     pictures = list(zip(tags.tolist(), places.tolist(), strict=True))
     verdicts = judge_cards(dom, blocks, keep, scores, (caption, sure_caption), pictures)
     text = np.where(caption, 0, blocks.size)
-    around = _Surroundings(dom, blocks, *map(_running, (blocks.size, text, text * keep)))
+    around = _Surroundings(
+        dom, blocks.first.tolist(), *map(_running, (blocks.size, text, text * keep))
+    )
     between = around.gaps(keep) <= GAP
     liked = scores > SURE
     for (tag, place), verdict in zip(pictures, verdicts, strict=True):
@@ -245,9 +256,7 @@ def _may_stay(
 ) -> Flags:
     """Whether a picture of each block may be content, by where the block stands and its names."""
     figure = is_around(blocks, tag_bit("figure picture"))
-    named = is_near(blocks, tag_bit("footer"))
-    for name in _UNWANTED:
-        named |= is_near(blocks, list(GROUPS).index(name))
+    named = blocks.measures[:, _UNWANTED - BITS].any(axis=1)
     # A figure may be shared, or open a dialog.
     bad = chrome | (named & ~figure & (scores < VERY_SURE))
     kept = np.flatnonzero(keep)

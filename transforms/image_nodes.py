@@ -55,7 +55,7 @@ def read_image(
         width, height = width or None, height or None
     if (width is not None and width <= 1) or (height is not None and height <= 1):
         return None
-    if _PIXEL_STYLE.search(attributes.get("style", "")):
+    if (style := attributes.get("style")) and _PIXEL_STYLE.search(style):
         return None
     source = choose_source(attributes, sources, base)
     if source is None:

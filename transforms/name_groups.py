@@ -108,14 +108,11 @@ def says_aside(names: str) -> bool:
     return bool(names) and _ASIDE.search(names) is not None
 
 
-_BESIDE_CONTENT = re.compile(
+BESIDE_CONTENT = re.compile(
+    rb' (?:class|id)="[^"]*?(?:'
     # Not the group `ad`, into which an identifier in hexadecimal may fall: `b9ad`.
-    r"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])|advert|adsense"
-    r"|sponsor|promo|werbung|anzeige|publicid|publicit|leaderboard|affiliate"
-    r"|(?<![a-z])(?:author|byline|profile|avatar|gravatar|headshot|userpic)(?![a-z])"
+    rb"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])|advert|adsense"
+    rb"|sponsor|promo|werbung|anzeige|publicid|publicit|leaderboard|affiliate"
+    rb"|(?<![a-z])(?:author|byline|profile|avatar|gravatar|headshot|userpic)(?![a-z]))"
 )
-
-
-def says_beside_content(names: str) -> bool:
-    """Whether a class or id is that of an advertisement, or of the portrait of who wrote a page."""
-    return _BESIDE_CONTENT.search(names) is not None
+"""A class or id, in a start tag, of an advertisement or of the portrait of an author."""
