@@ -24,6 +24,8 @@ READABILITY_URL = "http://fakehost/test/page.html"
 """What the set's expected documents resolved relative references against."""
 
 _SRCSET_CANDIDATE = re.compile(r"[^\s,]\S*")
+# A comma behind a descriptor ends the candidate, whether or not a space follows.
+_DESCRIPTOR = re.compile(r"(\s[\d.]+[xwh]),")
 _SCRIPTS = ("script", "style", "noscript", "template")
 
 
@@ -167,5 +169,7 @@ def _named_files(image: LexborNode, page_url: str) -> set[str]:
 
 def _candidates(srcset: str) -> Sequence[str]:
     """URLs of a `srcset`: words that are no descriptor (`2x`, `640w`), commas at their end off."""
-    words = [word.rstrip(",") for word in _SRCSET_CANDIDATE.findall(srcset)]
+    words = [
+        word.rstrip(",") for word in _SRCSET_CANDIDATE.findall(_DESCRIPTOR.sub(r"\1 ", srcset))
+    ]
     return [word for word in words if not re.fullmatch(r"[\d.]+[xwh]", word)]

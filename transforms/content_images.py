@@ -1,94 +1,178 @@
 """Which pictures of a page belong to its content, given which of its texts do.
 
-A picture in a line of kept text stays. Any other is judged by its surroundings: from the picture
-outward, the first element that holds text other than captions decides, and the picture stays where
-most of that text does. So a figure between paragraphs stays, the thumbnail of a teaser goes with
-the teaser, and an advertisement goes by its name. A picture before the first kept text stays if it
-follows the page's main heading, or shares an article with what is kept.
+- A *card* is a picture and a short text that link to the same other page. On a page that lists, its
+  picture goes with its text. Beside an article, cards are teasers of others: the picture stays
+  only where the model is sure of the text, or the card stands among the article's paragraphs.
+- Any other picture in a line of kept text stays.
+- An advertisement and the portrait of an author go by their names, an icon by its size.
+- A picture stays where little text is left out between the kept texts around it: between two
+  paragraphs, or below the headline. Else, from the picture outward, the first element that holds
+  text other than captions decides: the picture stays where most of that text does.
+
+A picture before the first kept text may stay if it follows the page's main heading, or shares an
+article with what is kept; one behind the last, if nothing but captions stands between, or it is a
+figure.
 
 Captions go with their pictures: their text is kept where a kept picture stands in the same figure,
 or right before or behind them.
 """
 
 import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from transforms.content_features import LINKED_SHARE, Blocks, tag_bit
+from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
 from transforms.dom import Dom, code_table
-from transforms.name_groups import GROUPS
+from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
+from transforms.image_sources import declared_length
+from transforms.name_groups import BESIDE_CONTENT, GROUPS, says_caption
 
 Flags = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
-MAX_STEPS = 12
-"""Elements around a picture that are looked at."""
 SOME_TEXT = 40
 """Visible bytes of text that can decide on a picture."""
-
+GAP = 300
+"""Visible bytes of text left out between two kept texts where a picture is still between them."""
 MAX_CAPTION = 600
 """Visible bytes up to which a text in a figure is its caption."""
+ICON = 48
+"""Pixels up to which a picture beside the text is an icon."""
 
 SURE = 1.0
 """Log-odds from which the model may keep a picture whose surroundings go."""
 VERY_SURE = 3.0
 """Log-odds from which the model outweighs the name of a box around a picture."""
-TEASER = 500
-"""Visible bytes below which a text beside a picture may be that of a teaser."""
-ISLAND = 200
-"""Visible bytes of text beside a picture that may be its caption, where kept text is around."""
-WIDEST_TEASER = 20_000
-"""Bytes of markup of a teaser, at most."""
-PROSE = 80
-"""Visible bytes of a paragraph."""
+NAMED_BOXES = 4
+"""Elements whose names tell what a picture is: it, and those right around it."""
+LONGEST_TAG = 2000
+"""Bytes of a start tag that are looked at."""
+REACH = 4
+"""Blocks beyond the kept ones at which a picture may stay."""
 
-_PICTURE_FILE = re.compile(rb"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:\"|[?#])", re.I)
+_SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
+_ATTRIBUTE_NAME = re.compile(rb' ([^\s=>/]+)="[^"]*"')
+_NETWORK_FILE = re.compile(
+    rb' src="[^"]*[/_-](?:facebook|twitter|linkedin|pinterest|instagram|whatsapp|youtube|tiktok'
+    rb"|telegram|reddit|rss)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
+    rb'\.(?:png|gif|svg|webp)[?"]',
+    re.I,
+)
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
-_UNWANTED = ("share", "related", "profile", "subscribe", "comment", "navigation", "notice")
-"""Groups of names that no picture of the content is near."""
+_UNWANTED = np.array(
+    [
+        tag_bit("footer"),
+        *map(
+            list(GROUPS).index,
+            ("share", "related", "profile", "subscribe", "comment", "navigation", "notice"),
+        ),
+    ]
+)
+"""Groups of names and tags that no picture of the content is near."""
 
 
-def caption_blocks(blocks: Blocks) -> Flags:
-    """Whether each block is the caption of a picture, by its elements or by its class."""
-    names = list(GROUPS).index("figure")
-    found = is_near(blocks, tag_bit("figcaption caption")) | is_near(blocks, names)
-    found |= is_around(blocks, tag_bit("figure picture"))
+def _running(values: npt.NDArray[Any]) -> Ints:
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _sure_captions(dom: Dom, blocks: Blocks) -> Flags:
+    """Whether each block is a caption by its element, or by its class alone."""
+    found = is_near(blocks, tag_bit("figcaption caption"))
+    places, place = [], dom.source.find(b"aption")
+    while place >= 0:
+        places.append(place)
+        place = dom.source.find(b"aption", place + 6)
+    tags = np.searchsorted(dom.starts, places) - 1
+    for tag in dict.fromkeys(tags[places < dom.stops[tags]].tolist()):
+        if says_caption(dom.attribute(tag, "class")):
+            begin, end = np.searchsorted(blocks.first, (tag, int(dom.closes[tag]))).tolist()
+            found[begin:end] = True
     return found & (blocks.size > 0) & (blocks.size < MAX_CAPTION)
 
 
-def _links_twice(dom: Dom, picture: int, around: int) -> bool:
-    """Whether a picture and a text beside it link to the same page: a teaser of that page."""
-    link = picture
-    for _ in range(4):
-        link = int(dom.parents[link])
-        if link <= around:
-            return False
-        if dom.name(link) == "a":
-            break
-    else:
-        return False
-    tag = dom.source[dom.starts[link] : dom.stops[link]]
-    place = tag.find(b' href="')
-    if place < 0:
-        return False
-    reference = tag[place : tag.index(b'"', place + 7) + 1]
-    if reference.startswith(b' href="#') or _PICTURE_FILE.search(reference):
-        return False
-    begin, end = dom.starts[around], dom.stops[dom.closes[around]]
-    return end - begin < WIDEST_TEASER and dom.source.count(reference, begin, end) > 1
+def _captions(blocks: Blocks, sure: Flags) -> Flags:
+    """Whether each block may be a caption: it stands in a figure, or is called so."""
+    found = is_near(blocks, list(GROUPS).index("figure"))
+    found |= is_around(blocks, tag_bit("figure picture"))
+    return sure | (found & (blocks.size > 0) & (blocks.size < MAX_CAPTION))
 
 
-def _nearest_kept(blocks: Blocks, keep: Flags, caption: Flags) -> npt.NDArray[np.bool_]:
-    """Whether the last text up to each block is kept, and the first text from it on."""
-    count = len(keep)
-    counted = (blocks.size > 0) & ~caption
-    numbers = np.arange(count)
-    last = np.maximum.accumulate(np.where(counted, numbers, -1))
-    following = np.minimum.accumulate(np.where(counted, numbers, count)[::-1])[::-1]
-    padded = np.append(keep, False)
-    return np.stack([padded[last] & (last >= 0), padded[following]])
+def _is_icon(dom: Dom, picture: int) -> bool:
+    """Whether a picture declares two short sides, or its file is the sign of a social network."""
+    if _NETWORK_FILE.search(dom.source, dom.starts[picture], dom.stops[picture]):
+        return True
+    sides = _SIDES.findall(dom.source, dom.starts[picture], dom.stops[picture])
+    lengths = [declared_length(value.decode("utf-8", "replace")) for value in sides]
+    return len(lengths) == 2 and all(length is not None and length <= ICON for length in lengths)
+
+
+@dataclass(slots=True)
+class _Surroundings:
+    """What stands around the pictures of a page, by running sums over its blocks."""
+
+    dom: Dom
+    first: list[int]
+    """The tag behind which each block starts."""
+    all_text: Ints
+    """Visible bytes."""
+    text: Ints
+    """Those outside captions."""
+    kept_text: Ints
+    """Those that are kept outside captions."""
+
+    def _span(self, element: int) -> tuple[int, int]:
+        """The first block in an element, and one past its last."""
+        begin = bisect_left(self.first, element)
+        return begin, bisect_left(self.first, int(self.dom.closes[element]), begin)
+
+    def gaps(self, keep: Flags) -> Ints:
+        """Of each block, the bytes left out between the kept texts around it.
+
+        More than `GAP` where there is none on a side.
+        """
+        count = len(keep)
+        numbers = np.arange(count)
+        before = np.maximum.accumulate(np.where(keep, numbers, -1))
+        behind = np.minimum.accumulate(np.where(keep, numbers, count)[::-1])[::-1]
+        left_out = self.text - self.kept_text
+        gaps: Ints = left_out[behind] - left_out[before + 1]
+        gaps[(before < 0) | (behind == count)] = GAP + 1
+        return gaps
+
+    def is_among_kept(self, picture: int) -> bool:
+        """Whether most of the text right around a picture is kept."""
+        element = int(self.dom.parents[picture])
+        for _ in range(MAX_STEPS):
+            begin, end = self._span(element)
+            size = int(self.text[end] - self.text[begin])
+            if size >= SOME_TEXT or element == 0:
+                return 2 * int(self.kept_text[end] - self.kept_text[begin]) >= size
+            element = int(self.dom.parents[element])
+        return False
+
+    def is_beside_content(self, picture: int) -> bool:
+        """Whether a picture, or a small box right around it, has the name of what is no content."""
+        dom, element = self.dom, picture
+        for _ in range(NAMED_BOXES):
+            start = int(dom.starts[element])
+            stop = min(int(dom.stops[element]), start + LONGEST_TAG)
+            if BESIDE_CONTENT.search(dom.source, start, stop):
+                return True
+            element = int(dom.parents[element])
+            if element <= 0:
+                break
+            begin, end = self._span(element)
+            if self.all_text[end] - self.all_text[begin] > GAP:
+                break
+        return False
 
 
 def select_pictures(
@@ -99,72 +183,97 @@ def select_pictures(
     Args:
         dom: The page.
         blocks: Its blocks.
-        keep: Which blocks are kept.
+        keep: Which blocks are kept; all of them have text.
         chrome: Which blocks are sure chrome.
         scores: The log-odds of each block.
     """
     tags = np.flatnonzero(_IMAGES[np.maximum(dom.tags, 0)])
+    count = len(keep)
     chosen = np.zeros(len(dom), np.bool_)
-    captions = np.zeros(len(keep), np.bool_)
-    if not len(tags) or not len(keep):
-        return chosen, captions
     places = np.searchsorted(blocks.first, tags, side="right") - 1
     # Also tags at which a block starts belong to the block.
     inside = (places >= 0) & (tags <= blocks.last[np.maximum(places, 0)])
     tags, places = tags[inside], places[inside]
-    in_text = keep[places] & (blocks.size[places] > 0)
-    chosen[tags[in_text]] = True
-    if not keep.any():
-        return chosen, captions
-    caption = caption_blocks(blocks)
+    if not len(tags) or not keep.any():
+        return chosen, np.zeros(count, np.bool_)
+    sure_caption = _sure_captions(dom, blocks)
+    caption = _captions(blocks, sure_caption)
+    candidate = _may_stay(dom, blocks, keep, chrome, scores, caption)[places]
+    tags, places = tags[candidate], places[candidate]
+    pictures = list(zip(tags.tolist(), places.tolist(), strict=True))
+    verdicts = judge_cards(dom, blocks, keep, scores, (caption, sure_caption), pictures)
     text = np.where(caption, 0, blocks.size)
-    sums = np.zeros((2, len(keep) + 1), np.int64)
-    np.cumsum([text, text * keep], axis=1, out=sums[:, 1:])
-    named = np.zeros(len(keep), np.bool_)
-    for name in _UNWANTED:
-        named |= is_near(blocks, list(GROUPS).index(name))
-    # A figure may be shared, or open a dialog; only an advertisement is none for all that.
-    named &= ~is_around(blocks, tag_bit("figure picture"))
-    named &= scores < VERY_SURE
-    bad = chrome | named | is_near(blocks, list(GROUPS).index("ad"))
-    kept = np.flatnonzero(keep)
-    first_kept, last_kept = int(kept[0]), int(kept[-1])
-    start = _lead_start(dom, blocks, first_kept)
-    # Pictures and captions beside the first and the last kept text go with it.
-    goes_on = ((blocks.size == 0) | caption) & ~bad
-    while last_kept + 1 < len(keep) and goes_on[last_kept + 1]:
-        last_kept += 1
-    while start > 0 and goes_on[start - 1]:
-        start -= 1
-    reach = np.where(scores[places] > SURE, 4, 1)
-    candidates = ~in_text & ~bad[places]
-    candidates &= (places >= np.minimum(start, first_kept - reach)) & (
-        places <= last_kept + 2 + reach
+    around = _Surroundings(
+        dom, blocks.first.tolist(), *map(_running, (blocks.size, text, text * keep))
     )
-    parents, closes, firsts = dom.parents, dom.closes, blocks.first
-    beside = _nearest_kept(blocks, keep, caption)
-    liked = scores[places] > SURE
-    prose = keep & (blocks.size >= PROSE) & (2 * blocks.measures[:, LINKED_SHARE] < 64)
-    is_article = 2 * int(blocks.size[prose].sum()) > int(blocks.size[keep].sum())
-    for tag, like in zip(tags[candidates].tolist(), liked[candidates].tolist(), strict=True):
-        element = int(parents[tag])
-        for _ in range(MAX_STEPS):
-            begin, end = np.searchsorted(firsts, (element, int(closes[element]))).tolist()
-            size, good = (sums[:, end] - sums[:, begin]).tolist()
-            if is_article and 0 < size < TEASER and _links_twice(dom, tag, element):
-                break
-            if size >= SOME_TEXT or element == 0:
-                island = size < ISLAND and begin > 0 and end < len(keep)
-                island = island and bool(beside[0, begin - 1] and beside[1, end])
-                chosen[tag] = like or island or 2 * good >= size
-                break
-            element = int(parents[element])
+    between = around.gaps(keep) <= GAP
+    liked = scores > SURE
+    for (tag, place), verdict in zip(pictures, verdicts, strict=True):
+        if verdict in (STAYS, GOES):
+            chosen[tag] = verdict == STAYS
+        elif keep[place]:
+            chosen[tag] = True
+        elif scores[place] < VERY_SURE and around.is_beside_content(tag):
+            continue
+        elif liked[place]:
+            chosen[tag] = True
+        elif not _is_icon(dom, tag):
+            chosen[tag] = (verdict == NO_CARD and between[place]) or around.is_among_kept(tag)
+    _drop_previews(dom, chosen, tags)
     # Captions go with their pictures.
-    with_picture = np.zeros(len(keep) + 2, np.bool_)
+    with_picture = np.zeros(count + 2, np.bool_)
     with_picture[1 + places[chosen[tags]]] = True
     beside = with_picture[:-2] | with_picture[1:-1] | with_picture[2:]
-    captions = caption & beside & ~chrome
-    return chosen, captions
+    return chosen, caption & beside & ~chrome
+
+
+def _drop_previews(dom: Dom, chosen: Flags, tags: Ints) -> None:
+    """Leaves out pictures that a script replaces by the one of the same size in a `noscript`.
+
+    Such a preview has a file of its own, a few dozen pixels wide, and is shown blurred. One that
+    names its own replacement is no preview: `interleave.py` tells such twins.
+    """
+    for plain in dom.positions("noscript"):
+        pictures = tags[slice(*np.searchsorted(tags, (plain, dom.closes[plain])))]
+        if len(pictures) != 1 or not chosen[pictures[0]]:
+            continue
+        sides = _SIDES.findall(dom.source, dom.starts[pictures[0]], dom.stops[pictures[0]])
+        around = int(dom.parents[plain])
+        for other in tags[slice(*np.searchsorted(tags, (around, plain)))].tolist()[-2:]:
+            tag = dom.source[dom.starts[other] : dom.stops[other]]
+            named = sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag))
+            if len(sides) == 2 and named == 1 and _SIDES.findall(tag) == sides:
+                chosen[other] = False
+
+
+def _may_stay(
+    dom: Dom,
+    blocks: Blocks,
+    keep: Flags,
+    chrome: Flags,
+    scores: npt.NDArray[np.float32],
+    caption: Flags,
+) -> Flags:
+    """Whether a picture of each block may be content, by where the block stands and its names."""
+    figure = is_around(blocks, tag_bit("figure picture"))
+    named = blocks.measures[:, _UNWANTED - BITS].any(axis=1)
+    # A figure may be shared, or open a dialog.
+    bad = chrome | (named & ~figure & (scores < VERY_SURE))
+    kept = np.flatnonzero(keep)
+    first, last = int(kept[0]), int(kept[-1])
+    start = _lead_start(dom, blocks, first)
+    # Pictures and captions beside the first and the last kept text go with it.
+    goes_on = ((blocks.size == 0) | caption) & ~bad
+    while last + 1 < len(keep) and goes_on[last + 1]:
+        last += 1
+    while start > 0 and goes_on[start - 1]:
+        start -= 1
+    numbers = np.arange(len(keep))
+    liked = scores > SURE
+    near = numbers >= np.minimum(start, first - np.where(liked, REACH, 1))
+    near &= numbers <= last + np.where(liked | figure, REACH, 0)
+    may_stay: Flags = keep | (near & ~bad)
+    return may_stay
 
 
 def _lead_start(dom: Dom, blocks: Blocks, first_kept: int) -> int:

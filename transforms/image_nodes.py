@@ -50,9 +50,12 @@ def read_image(
                 attributes, position = dom.attributes(inner), inner
     width = declared_length(attributes.get("width"))
     height = declared_length(attributes.get("height"))
+    # A picture of which one side is 0 is seen when a script sets it: that side is not declared.
+    if max(width or 0, height or 0) > 1:
+        width, height = width or None, height or None
     if (width is not None and width <= 1) or (height is not None and height <= 1):
         return None
-    if _PIXEL_STYLE.search(attributes.get("style", "")):
+    if (style := attributes.get("style")) and _PIXEL_STYLE.search(style):
         return None
     source = choose_source(attributes, sources, base)
     if source is None:

@@ -57,12 +57,16 @@ LAZY_SRCSETS = (
 )
 """Attributes that lazy-loading scripts copy into `srcset`."""
 
-_NEXT_URL = re.compile(r"[\s,]*(\S+)")
-_DESCRIPTORS = re.compile(r"\s*((?:\([^)]*(?:\)|\Z)|[^,(])*),?")
+_LAZY_SOURCES = {name: rank for rank, name in enumerate(LAZY_SOURCES)}
+_LAZY_SRCSETS = frozenset(LAZY_SRCSETS)
+_CANDIDATE = re.compile(
+    # Only commas at the end of a URL end its candidate; else its descriptors follow.
+    r"[\s,]*(\S+)(?:(?<=,)|\s*((?:\([^)]*(?:\)|\Z)|[^,(])*),?)"
+)
 _DESCRIPTOR = re.compile(r"(?:^|\s)(\d+(?:\.\d+)?)([wx])(?:\s|$)")
 _PLACEHOLDER = re.compile(
-    r"/(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
-    r"|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?\.(?:gif|png|svg|jpe?g|webp)(?:\?|$)",
+    r"(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
+    r"|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?\.(?:gif|png|svg|jpe?g|webp)",
     re.I,
 )
 _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)
@@ -92,23 +96,14 @@ def parse_srcset(srcset: str) -> list[tuple[str, float, float]]:
     """
     srcset = srcset[:MAX_SRCSET_LENGTH]
     candidates = []
-    position = 0
-    while match := _NEXT_URL.match(srcset, position):
-        position = match.end()
-        url = match.group(1)
+    for url, descriptors in _CANDIDATE.findall(srcset):
         width = density = 0.0
-        if url.endswith(","):
-            url = url.rstrip(",")
-        else:
-            descriptors = _DESCRIPTORS.match(srcset, position)
-            assert descriptors is not None
-            position = descriptors.end()
-            for value, unit in _DESCRIPTOR.findall(descriptors.group(1)):
-                if unit == "w":
-                    width = float(value)
-                else:
-                    density = float(value)
-        if url:
+        for value, unit in _DESCRIPTOR.findall(descriptors) if descriptors else ():
+            if unit == "w":
+                width = float(value)
+            else:
+                density = float(value)
+        if url := url.rstrip(",") if url[-1] == "," else url:
             candidates.append((url, width, density))
     return candidates
 
@@ -128,12 +123,21 @@ def _looks_like_url(reference: str | None) -> bool:
 
 def is_placeholder(url: str) -> bool:
     """Whether a URL has the file name of a spacer or of a picture shown while another loads."""
-    return _PLACEHOLDER.search(url) is not None
+    # At the end of the path, or of a URL in the query.
+    return any(
+        _PLACEHOLDER.fullmatch(part, part.rfind("/") + 1) is not None
+        for part in url.split("?")
+        if "/" in part
+    )
 
 
 def declared_length(value: str | None) -> int | None:
     """A `width` or `height` attribute in CSS pixels; None for a percentage or the like."""
-    match = _LENGTH.match(value) if value else None
+    if not value:
+        return None
+    if len(value) <= 6 and value.isascii() and value.isdigit():
+        return int(value)
+    match = _LENGTH.match(value)
     return int(match.group(1)) if match else None
 
 
@@ -165,19 +169,16 @@ def choose_source(
         None where the element names no http or https image (data URIs, templates, nothing at all).
     """
     lazy = None
-    for name in LAZY_SOURCES:
-        if (
-            (value := attributes.get(name))
-            and _looks_like_url(value)
-            and (lazy := _url(base, value)) is not None
-        ):
+    for name in sorted(_LAZY_SOURCES.keys() & attributes.keys(), key=_LAZY_SOURCES.__getitem__):
+        if _looks_like_url(attributes[name]):
+            lazy = _url(base, attributes[name])
+        if lazy is not None:
             break
     plain = _url(base, attributes.get("src"))
     sets: list[tuple[str, bool]] = []
     for owner in (attributes, *picture_sources):
-        for name in LAZY_SRCSETS:
-            if value := owner.get(name):
-                sets.append((value, True))
+        if not _LAZY_SRCSETS.isdisjoint(owner):
+            sets += [(owner[name], True) for name in LAZY_SRCSETS if owner.get(name)]
         if value := owner.get("srcset"):
             sets.append((value, False))
     best: tuple[float, float, str, bool] | None = None

@@ -87,7 +87,7 @@ WORDS = _group_of()
 """The groups of a word as bits, the first group the lowest."""
 
 _CAPTION = re.compile(
-    r"(?:^|[\s_-])(?:wp-)?(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
+    r"(?:^|[\s_-])(?:wp-)?(?:thumb)?(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
     r"(?:[\s_-]?(?:text|body|content))?(?:$|\s)|(?:image|photo|img|picture|media|figure)[\s_-]*caption",
     re.I,
 )
@@ -116,3 +116,12 @@ HINTS = word_set(
 )
 """In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
 letters, or the first eight."""
+
+BESIDE_CONTENT = re.compile(
+    rb' (?:class|id)="[^"]*?(?:'
+    # Not the group `ad`, into which an identifier in hexadecimal may fall: `b9ad`.
+    rb"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])|advert|adsense"
+    rb"|sponsor|promo|werbung|anzeige|publicid|publicit|leaderboard|affiliate"
+    rb"|(?<![a-z])(?:author|byline|profile|avatar|gravatar|headshot|userpic)(?![a-z]))"
+)
+"""A class or id, in a start tag, of an advertisement or of the portrait of an author."""

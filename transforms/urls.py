@@ -170,6 +170,8 @@ def resolve_url(base: str, reference: str) -> str | None:
     """
     if len(reference) > MAX_URL_LENGTH:
         return None
+    if _NORMAL.fullmatch(reference) and "/." not in reference:
+        return reference
     reference = _cleaned(reference)
     match = _SCHEME.match(reference)
     if match is not None:

@@ -250,7 +250,7 @@ def test_article_images_are_found() -> None:
         found = {(node.image_url or "").partition("?")[0] for node in nodes_of(html)}
         expected_total += len(wanted)
         found_total += sum(not found.isdisjoint(urls) for urls in wanted)
-    assert found_total / expected_total >= 0.75
+    assert found_total / expected_total >= 0.88
 
 
 @needs_data
