@@ -257,28 +257,6 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
     return READ;
 }
 
-size_t count_byte(const uint8_t *octets, size_t size, uint8_t byte)
-{
-    size_t count = 0, at = 0;
-    for (; size - at >= 64; at += 64)
-        count += (size_t)__builtin_popcountll(equal_bytes(octets + at, byte, 0));
-    for (; at < size; at++)
-        count += octets[at] == byte;
-    return count;
-}
-
-/* The longest way from one `byte` to the next or to the end. */
-size_t longest_way(const uint8_t *octets, size_t size, uint8_t byte)
-{
-    size_t longest = 0, last = find_byte(octets, size, 0, byte);
-    while (last < size) {
-        size_t next = find_byte(octets, size, last + 1, byte);
-        longest = next - last > longest ? next - last : longest;
-        last = next;
-    }
-    return longest;
-}
-
 /* What is left of a source without what is cut out of it. */
 void copy_between(const uint8_t *source, size_t size, const Places *cuts, uint8_t *out)
 {
