@@ -2,7 +2,7 @@
 
 #include "_page_rules.h"
 
-static bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before)
+bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before)
 {
     int64_t end = 0, size = 0;
     bool sound = true;
@@ -16,8 +16,7 @@ static bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *
     return sound && size <= (int64_t)page->size;
 }
 
-/* Whether the tags may be followed without looking where they lead. */
-static bool are_sound(const Page *page)
+bool are_sound(const Page *page)
 {
     const int64_t *tags = page->tags, *closes = page->closes, *parents = page->parents;
     uint64_t count = page->count;
@@ -67,8 +66,7 @@ static bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
     return word->length == length && !memcmp(word->letters, value, length);
 }
 
-/* The end of a word in lower case, in any case, that starts at `at`; 0 if none does. */
-static size_t behind_word(const uint8_t *value, size_t length, size_t at, const RuleWord *word)
+size_t behind_word(const uint8_t *value, size_t length, size_t at, const RuleWord *word)
 {
     if (length - at < word->length)
         return 0;

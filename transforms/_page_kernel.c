@@ -378,6 +378,8 @@ static PyMethodDef METHODS[] = {
     {"cover_tags", cover_tags, METH_VARARGS, "Which tags lie in chosen blocks, and at which one starts."},
     {"walk_tables", walk_tables, METH_VARARGS, "The tables for `read_steps`."},
     {"read_steps", read_steps, METH_VARARGS, "The steps of a page's content."},
+    {"tags_with", tags_with, METH_VARARGS, "The elements whose start tags hold both of two words."},
+    {"weigh_pictures", weigh_pictures, METH_VARARGS, "The pictures that may be content, and captions beside them."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -329,4 +329,9 @@ PyObject *cover_tags(PyObject *module, PyObject *arguments);
 PyObject *walk_tables(PyObject *module, PyObject *arguments);
 PyObject *read_steps(PyObject *module, PyObject *arguments);
 
+/* _page_pictures.c, _page_captions.c: functions of the module */
+
+PyObject *weigh_pictures(PyObject *module, PyObject *arguments);
+PyObject *tags_with(PyObject *module, PyObject *arguments);
+
 #endif

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transforms import page_kernel
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
 from transforms.dom import Dom, code_table
@@ -34,6 +35,9 @@ from transforms.name_groups import BESIDE_CONTENT, GROUPS, says_caption
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Candidate = tuple[int, int, bool, int, bool]
+"""A picture: its tag; its block; whether it stays, unless names say otherwise; how many elements,
+from it outward, are asked for the names of what is no content; and whether it may be an icon."""
 
 SOME_TEXT = 40
 """Visible bytes of text that can decide on a picture."""
@@ -54,7 +58,10 @@ LONGEST_TAG = 2000
 """Bytes of a start tag that are looked at."""
 REACH = 4
 """Blocks beyond the kept ones at which a picture may stay."""
+LEAD = 12
+"""Blocks before the first kept one at which a picture may lead in the content."""
 
+_SAYS_CAPTION, _CLASS = b"aption", b' class="'
 _SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
 _ATTRIBUTE_NAME = re.compile(rb' ([^\s=>/]+)="[^"]*"')
 _NETWORK_FILE = re.compile(
@@ -83,18 +90,27 @@ def _running(values: npt.NDArray[Any]) -> Ints:
     return sums
 
 
-def _sure_captions(dom: Dom, blocks: Blocks) -> Flags:
-    """Whether each block is a caption by its element, or by its class alone."""
+def _caption_tags(dom: Dom) -> list[int]:
+    """The elements that are captions by their class."""
+    if page_kernel.AVAILABLE:
+        tags = page_kernel.tags_with(dom, _SAYS_CAPTION, _CLASS)
+    else:
+        places, place = [], dom.source.find(_SAYS_CAPTION)
+        while place >= 0:
+            places.append(place)
+            place = dom.source.find(_SAYS_CAPTION, place + len(_SAYS_CAPTION))
+        around = np.searchsorted(dom.starts, places) - 1
+        inside = (places < dom.stops[around]) & (dom.closes[around] > around)
+        tags = list(dict.fromkeys(around[inside].tolist()))
+    return [tag for tag in tags if says_caption(dom.attribute(tag, "class"))]
+
+
+def _sure_captions(dom: Dom, blocks: Blocks, named: list[int]) -> Flags:
+    """Whether each block is a caption by its element, or by a class alone."""
     found = is_near(blocks, tag_bit("figcaption caption"))
-    places, place = [], dom.source.find(b"aption")
-    while place >= 0:
-        places.append(place)
-        place = dom.source.find(b"aption", place + 6)
-    tags = np.searchsorted(dom.starts, places) - 1
-    for tag in dict.fromkeys(tags[places < dom.stops[tags]].tolist()):
-        if says_caption(dom.attribute(tag, "class")):
-            begin, end = np.searchsorted(blocks.first, (tag, int(dom.closes[tag]))).tolist()
-            found[begin:end] = True
+    for tag in named:
+        begin, end = np.searchsorted(blocks.first, (tag, int(dom.closes[tag]))).tolist()
+        found[begin:end] = True
     return found & (blocks.size > 0) & (blocks.size < MAX_CAPTION)
 
 
@@ -151,6 +167,8 @@ class _Surroundings:
         """Whether most of the text right around a picture is kept."""
         element = int(self.dom.parents[picture])
         for _ in range(MAX_STEPS):
+            if element < 0:
+                break
             begin, end = self._span(element)
             size = int(self.text[end] - self.text[begin])
             if size >= SOME_TEXT or element == 0:
@@ -158,21 +176,29 @@ class _Surroundings:
             element = int(self.dom.parents[element])
         return False
 
-    def is_beside_content(self, picture: int) -> bool:
-        """Whether a picture, or a small box right around it, has the name of what is no content."""
-        dom, element = self.dom, picture
-        for _ in range(NAMED_BOXES):
-            start = int(dom.starts[element])
-            stop = min(int(dom.stops[element]), start + LONGEST_TAG)
-            if BESIDE_CONTENT.search(dom.source, start, stop):
-                return True
-            element = int(dom.parents[element])
+    def small_boxes(self, picture: int) -> int:
+        """How many elements, of a picture and those right around it, are small."""
+        element = picture
+        for boxes in range(1, NAMED_BOXES):
+            element = int(self.dom.parents[element])
             if element <= 0:
-                break
+                return boxes
             begin, end = self._span(element)
             if self.all_text[end] - self.all_text[begin] > GAP:
-                break
-        return False
+                return boxes
+        return NAMED_BOXES
+
+
+def _is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
+    """Whether a picture, or a box right around it, has the name of what is no content."""
+    element = picture
+    for _ in range(boxes):
+        start = int(dom.starts[element])
+        stop = min(int(dom.stops[element]), start + LONGEST_TAG)
+        if BESIDE_CONTENT.search(dom.source, start, stop):
+            return True
+        element = int(dom.parents[element])
+    return False
 
 
 def select_pictures(
@@ -187,44 +213,26 @@ def select_pictures(
         chrome: Which blocks are sure chrome.
         scores: The log-odds of each block.
     """
-    tags = np.flatnonzero(_IMAGES[np.maximum(dom.tags, 0)])
-    count = len(keep)
     chosen = np.zeros(len(dom), np.bool_)
-    places = np.searchsorted(blocks.first, tags, side="right") - 1
-    # Also tags at which a block starts belong to the block.
-    inside = (places >= 0) & (tags <= blocks.last[np.maximum(places, 0)])
-    tags, places = tags[inside], places[inside]
-    if not len(tags) or not keep.any():
-        return chosen, np.zeros(count, np.bool_)
-    sure_caption = _sure_captions(dom, blocks)
-    caption = _captions(blocks, sure_caption)
-    candidate = _may_stay(dom, blocks, keep, chrome, scores, caption)[places]
-    tags, places = tags[candidate], places[candidate]
-    pictures = list(zip(tags.tolist(), places.tolist(), strict=True))
-    verdicts = judge_cards(dom, blocks, keep, scores, (caption, sure_caption), pictures)
-    text = np.where(caption, 0, blocks.size)
-    around = _Surroundings(
-        dom, blocks.first.tolist(), *map(_running, (blocks.size, text, text * keep))
-    )
-    between = around.gaps(keep) <= GAP
-    liked = scores > SURE
-    for (tag, place), verdict in zip(pictures, verdicts, strict=True):
-        if verdict in (STAYS, GOES):
-            chosen[tag] = verdict == STAYS
-        elif keep[place]:
+    captions = np.zeros(len(keep), np.bool_)
+    if not blocks.images.any():
+        return chosen, captions
+    weigh = weigh_pictures
+    if page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST:
+        weigh = page_kernel.weigh_pictures
+    pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
+    for tag, _, stays, boxes, may_be_icon in pictures:
+        if stays and not (
+            _is_beside_content(dom, tag, boxes) or (may_be_icon and _is_icon(dom, tag))
+        ):
             chosen[tag] = True
-        elif scores[place] < VERY_SURE and around.is_beside_content(tag):
-            continue
-        elif liked[place]:
-            chosen[tag] = True
-        elif not _is_icon(dom, tag):
-            chosen[tag] = (verdict == NO_CARD and between[place]) or around.is_among_kept(tag)
-    _drop_previews(dom, chosen, tags)
+    if in_noscript:
+        _drop_previews(dom, chosen, np.array([picture[0] for picture in pictures]))
     # Captions go with their pictures.
-    with_picture = np.zeros(count + 2, np.bool_)
-    with_picture[1 + places[chosen[tags]]] = True
-    beside = with_picture[:-2] | with_picture[1:-1] | with_picture[2:]
-    return chosen, caption & beside & ~chrome
+    if near:
+        places = {place for tag, place, *_ in pictures if chosen[tag]}
+        captions[[at for at in near if not places.isdisjoint((at - 1, at, at + 1))]] = True
+    return chosen, captions
 
 
 def _drop_previews(dom: Dom, chosen: Flags, tags: Ints) -> None:
@@ -244,6 +252,65 @@ def _drop_previews(dom: Dom, chosen: Flags, tags: Ints) -> None:
             named = sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag))
             if len(sides) == 2 and named == 1 and _SIDES.findall(tag) == sides:
                 chosen[other] = False
+
+
+def weigh_pictures(
+    dom: Dom,
+    blocks: Blocks,
+    keep: Flags,
+    chrome: Flags,
+    scores: npt.NDArray[np.float32],
+    named: list[int],
+) -> tuple[list[Candidate], list[int], bool]:
+    """What places, texts and links say of the pictures of a page.
+
+    Args:
+        dom: The page.
+        blocks: Its blocks.
+        keep: Which of them are kept.
+        chrome: Which are sure chrome.
+        scores: The log-odds of each.
+        named: Elements that are captions by their class.
+
+    Returns:
+        The pictures that may be content, in order; the blocks of captions right beside one that
+        stays; and whether a picture stands in a `noscript`.
+    """
+    tags = np.flatnonzero(_IMAGES[np.maximum(dom.tags, 0)])
+    places = np.searchsorted(blocks.first, tags, side="right") - 1
+    # Also tags at which a block starts belong to the block.
+    inside = (places >= 0) & (tags <= blocks.last[np.maximum(places, 0)])
+    tags, places = tags[inside], places[inside]
+    if not len(tags) or not keep.any():
+        return [], [], False
+    sure_caption = _sure_captions(dom, blocks, named)
+    caption = _captions(blocks, sure_caption)
+    candidate = _may_stay(dom, blocks, keep, chrome, scores, caption)[places]
+    tags, places = tags[candidate], places[candidate]
+    pictures = list(zip(tags.tolist(), places.tolist(), strict=True))
+    verdicts = judge_cards(dom, blocks, keep, scores, (caption, sure_caption), pictures)
+    text = np.where(caption, 0, blocks.size)
+    around = _Surroundings(
+        dom, blocks.first.tolist(), *map(_running, (blocks.size, text, text * keep))
+    )
+    between = around.gaps(keep) <= GAP
+    found: list[Candidate] = []
+    beside = np.zeros(len(keep) + 2, np.bool_)
+    for (tag, place), verdict in zip(pictures, verdicts, strict=True):
+        if verdict in (STAYS, GOES) or keep[place]:
+            found.append((tag, place, verdict != GOES, 0, False))
+        else:
+            liked = bool(scores[place] > SURE)
+            stays = liked or (verdict == NO_CARD and bool(between[place]))
+            stays = stays or around.is_among_kept(tag)
+            boxes = around.small_boxes(tag) if stays and scores[place] < VERY_SURE else 0
+            found.append((tag, place, stays, boxes, stays and not liked))
+        if found[-1][2]:
+            beside[place : place + 3] = True
+    near = np.flatnonzero(caption & beside[1:-1] & ~chrome).tolist()
+    plain = dom.positions("noscript")
+    in_noscript = any(np.ptp(np.searchsorted(tags, (tag, dom.closes[tag]))) for tag in plain)
+    return found, near, in_noscript
 
 
 def _may_stay(
@@ -287,4 +354,4 @@ def _lead_start(dom: Dom, blocks: Blocks, first_kept: int) -> int:
     houses = houses[dom.closes[houses] > first]
     if len(houses):
         start = min(start, int(np.searchsorted(blocks.first, houses[-1])))
-    return max(start, first_kept - 12)
+    return max(start, first_kept - LEAD)
