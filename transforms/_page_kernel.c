@@ -10,8 +10,16 @@ enum { EIGHT_BYTES = 8, MAX_CODES = 256, OCTETS = 256, TABLES = 3 };
 
 uint64_t last_eight(const uint8_t *octets, size_t size)
 {
+    if (size >= 4) { /* two halves, which overlap */
+        uint32_t low, high;
+        size = size < 8 ? size : 8;
+        memcpy(&low, octets, 4);
+        memcpy(&high, octets + size - 4, 4);
+        return low | (uint64_t)high << 8 * (size - 4);
+    }
     uint64_t found = 0;
-    memcpy(&found, octets, size < 8 ? size : 8);
+    while (size--)
+        found = found << 8 | octets[size];
     return found;
 }
 
@@ -83,7 +91,7 @@ static PyObject *slim(PyObject *module, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "S:slim", &source) || PyBytes_AsStringAndSize(source, &data, &length) < 0)
         return NULL;
     const uint8_t *octets = (const uint8_t *)data;
-    size_t size = (size_t)length, dropped = 0, count = 0, longest = 0;
+    size_t size = (size_t)length, dropped = 0;
     Places cuts = {0};
     Outcome outcome;
     Py_BEGIN_ALLOW_THREADS
@@ -96,12 +104,10 @@ static PyObject *slim(PyObject *module, PyObject *arguments)
     if (slimmed) {
         Py_BEGIN_ALLOW_THREADS
         copy_between(octets, size, &cuts, out);
-        count = count_byte(octets, size, '<');
-        longest = longest_way(out, size - dropped, '<');
         Py_END_ALLOW_THREADS
     }
     free(cuts.at);
-    return slimmed ? Py_BuildValue("(Nnn)", slimmed, (Py_ssize_t)count, (Py_ssize_t)longest) : NULL;
+    return slimmed;
 }
 
 /* --- read_tags --- */
@@ -266,7 +272,7 @@ static PyObject *measure_tables(PyObject *module, PyObject *arguments)
     memcpy(tables->first_edges, first_edges, OCTETS);
     memcpy(tables->last_edges, last_edges, OCTETS);
     for (size_t nth = 0; nth < OCTETS * 8; nth++)
-        tables->unpacked[nth / 8][nth % 8] = nth / 8 >> nth % 8 & 1 ? UNIT : 0;
+        tables->unpacked[nth / 8][nth % 8] = nth / 8 >> nth % 8 & 1 ? (float)UNIT : 0;
     if (!fill_counters(tables, counters, (size_t)counters_size)
         || !fill_words(&tables->names, words, (size_t)words_size)
         || !fill_attributes(&tables->names, attributes, (size_t)attributes_size)) {
@@ -367,7 +373,11 @@ static PyObject *measure_blocks(PyObject *module, PyObject *arguments)
 }
 
 static PyMethodDef METHODS[] = {
-    {"slim", slim, METH_VARARGS, "The source without scripts and styles; its number of `<`; the longest way between two."},
+    {"slim", slim, METH_VARARGS, "The source without scripts, styles and drawings."},
+    {"count_tags", count_tags, METH_VARARGS, "Tags, formatting elements left open, and what may be attributes."},
+    {"limit_depth", limit_depth, METH_VARARGS, "The source without tags that nest too deep."},
+    {"lexbor", lexbor, METH_VARARGS, "lexbor's functions, for `lexbor_markup`."},
+    {"lexbor_markup", lexbor_markup, METH_VARARGS, "Canonical markup of a source."},
     {"tag_names", tag_names, METH_VARARGS, "The table for `read_tags`."},
     {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`; None if the markup is not canonical."},
     {"measure_tables", measure_tables, METH_VARARGS, "The tables for `measure_blocks`."},

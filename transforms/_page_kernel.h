@@ -141,11 +141,19 @@ PyObject *new_tuple(PyObject **items, Py_ssize_t count);
 
 /* _page_slim.c */
 
-/* Finds the contents of scripts and styles that can go: begins and ends, in turn. */
+/* Finds the contents of scripts, styles and drawings that can go: begins and ends, in turn. */
 Outcome find_droppable(const uint8_t *source, size_t size, Places *cuts);
 void copy_between(const uint8_t *source, size_t size, const Places *cuts, uint8_t *out);
-size_t count_byte(const uint8_t *octets, size_t size, uint8_t byte);
-size_t longest_way(const uint8_t *octets, size_t size, uint8_t byte);
+
+/* _page_limits.c */
+
+PyObject *count_tags(PyObject *module, PyObject *arguments);
+PyObject *limit_depth(PyObject *module, PyObject *arguments);
+
+/* _page_lexbor.c */
+
+PyObject *lexbor(PyObject *module, PyObject *arguments);
+PyObject *lexbor_markup(PyObject *module, PyObject *arguments);
 
 /* _page_tags.c */
 

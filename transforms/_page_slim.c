@@ -1,9 +1,14 @@
-/* The contents of scripts and styles, which nobody reads from the tree, found as a tokenizer does.
+/* The contents of scripts, styles and drawings, which nobody reads from the tree, found as a
+   tokenizer does.
 
    This follows the states of html.spec.whatwg.org, 13.2.5. A parser changes some of them by what it
    has built: in `svg` and `math` a script is markup, and in `select`, `template` and `frameset` some
    start tags are passed over, so that what follows them is markup too. These are zones: while one may
-   be open nothing is dropped, and what reads differently there ends the search. */
+   be open nothing is dropped, and what reads differently there ends the search.
+
+   The content of an `svg` outside of zones goes where it is nothing but white space, comments and
+   elements of `PLAIN` that are closed in order: none of them ends the `svg`, opens anything around
+   it or is ever looked back at. */
 
 #include "_page_kernel.h"
 
@@ -11,11 +16,11 @@
    `math`, its content is HTML. */
 typedef enum { SCRIPT, STYLE, RAW, LAST, ZONE, INTEGRATION } Kind;
 
-enum { LONGEST_NAME = 16, MAX_ZONES = 64 };
+enum { MAX_ZONES = 64, MAX_LENGTH = 14, MAX_DRAWN = 32 };
 
 typedef struct {
     uint8_t length;
-    char name[LONGEST_NAME];
+    char name[MAX_LENGTH + 2];
     Kind kind;
 } Special;
 
@@ -45,7 +50,24 @@ static const Special SPECIAL[] = {
     {14, "annotation-xml", INTEGRATION},
 };
 
-enum { SPECIALS = sizeof SPECIAL / sizeof *SPECIAL };
+/* Where those of each length begin in `SPECIAL`. */
+static const uint8_t SPECIAL_FROM[MAX_LENGTH + 2] = {0, 0, 0, 4, 6, 8, 11, 14, 15, 19, 20, 20, 20, 20, 21, 22};
+
+/* Elements of drawings that hold nothing but their like. */
+static const char *const PLAIN[] = {
+    "path", "g", "use", "rect", "circle", "defs", "polygon", "clippath", "line", "polyline", "mask", "symbol",
+    "ellipse", "lineargradient", "radialgradient", "stop",
+};
+
+enum { PLAINS = sizeof PLAIN / sizeof *PLAIN };
+
+/* What a byte may end in a tag. */
+enum { SPACE = 1, SLASH = 2, CLOSE = 4, EQUALS = 8, NAME_END = SPACE | SLASH | CLOSE };
+
+static const uint8_t CAN_END[256] = {
+    [' '] = SPACE, ['\t'] = SPACE, ['\n'] = SPACE, ['\f'] = SPACE, ['\r'] = SPACE,
+    ['/'] = SLASH, ['>'] = CLOSE, ['='] = EQUALS,
+};
 
 typedef struct {
     const uint8_t *at;
@@ -59,20 +81,15 @@ static bool is_letter(uint8_t byte)
     return (uint8_t)((byte | 0x20) - 'a') < 26;
 }
 
-static bool is_space(uint8_t byte)
+static bool ends(uint8_t byte, int what)
 {
-    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\f' || byte == '\r';
-}
-
-static bool ends_name(uint8_t byte)
-{
-    return is_space(byte) || byte == '/' || byte == '>';
+    return CAN_END[byte] & what;
 }
 
 /* Whether a name stands somewhere, in letters of any case, with something behind that ends it. */
 static bool is_name(const Source *source, size_t at, const char *name, size_t length)
 {
-    if (source->size - at <= length || !ends_name(source->at[at + length]))
+    if (source->size - at <= length || !ends(source->at[at + length], NAME_END))
         return false;
     for (size_t nth = 0; nth < length; nth++) {
         uint8_t byte = source->at[at + nth];
@@ -84,8 +101,10 @@ static bool is_name(const Source *source, size_t at, const char *name, size_t le
 
 static const Special *special_at(const Source *source, size_t at, size_t length)
 {
-    for (size_t nth = 0; nth < SPECIALS && SPECIAL[nth].length <= length; nth++)
-        if (SPECIAL[nth].length == length && is_name(source, at, SPECIAL[nth].name, length))
+    if (length > MAX_LENGTH)
+        return NULL;
+    for (size_t nth = SPECIAL_FROM[length]; nth < SPECIAL_FROM[length + 1]; nth++)
+        if (is_name(source, at, SPECIAL[nth].name, length))
             return &SPECIAL[nth];
     return NULL;
 }
@@ -95,28 +114,35 @@ static size_t find(const Source *source, size_t from, uint8_t byte)
     return find_byte(source->at, source->size, from, byte);
 }
 
+/* The offset behind a run of bytes that end one thing or, where `are` is false, do not; or the size. */
+static size_t pass(const Source *source, size_t at, int what, bool are)
+{
+    while (at < source->size && ends(source->at[at], what) == are)
+        at++;
+    return at;
+}
+
 /* The offset behind the `>` that ends a tag, or the size; from behind its name. */
-static size_t tag_end(const Source *source, size_t at)
+static size_t tag_end(const Source *source, size_t at, bool *closes_itself)
 {
     const uint8_t *octets = source->at;
     size_t size = source->size;
+    *closes_itself = false;
     for (;;) {
-        while (at < size && (is_space(octets[at]) || octets[at] == '/'))
-            at++;
+        size_t begin = at;
+        at = pass(source, at, SPACE | SLASH, true);
         if (at == size)
             return size;
-        if (octets[at] == '>')
+        if (octets[at] == '>') {
+            *closes_itself = at > begin && octets[at - 1] == '/';
             return at + 1;
-        at++; /* a name begins with anything, `=` too */
-        while (at < size && !ends_name(octets[at]) && octets[at] != '=')
-            at++;
-        while (at < size && is_space(octets[at]))
-            at++;
+        }
+        /* A name begins with anything, `=` too. */
+        at = pass(source, at + 1, NAME_END | EQUALS, false);
+        at = pass(source, at, SPACE, true);
         if (at == size || octets[at] != '=')
             continue;
-        at++;
-        while (at < size && is_space(octets[at]))
-            at++;
+        at = pass(source, at + 1, SPACE, true);
         if (at == size)
             return size;
         /* A `>` in quotes does not end the tag; quotes count only here. */
@@ -124,8 +150,7 @@ static size_t tag_end(const Source *source, size_t at)
             at = find(source, at + 1, octets[at]);
             at += at < size;
         } else
-            while (at < size && !is_space(octets[at]) && octets[at] != '>')
-                at++;
+            at = pass(source, at, SPACE | CLOSE, false);
     }
 }
 
@@ -185,16 +210,55 @@ static size_t script_end(const Source *source, size_t at, bool *is_escaped)
     return source->size;
 }
 
+static const char *plain_at(const Source *source, size_t at, size_t length)
+{
+    for (size_t nth = 0; nth < PLAINS; nth++)
+        if (strlen(PLAIN[nth]) == length && is_name(source, at, PLAIN[nth], length))
+            return PLAIN[nth];
+    return NULL;
+}
+
+/* The offset of the end tag of an `svg` whose content, from `at` on, can go; `at` if it cannot. */
+static size_t drawing_end(const Source *source, size_t at)
+{
+    const uint8_t *octets = source->at;
+    const char *open[MAX_DRAWN];
+    size_t depth = 0, begin = at;
+    for (;;) {
+        at = pass(source, at, SPACE, true);
+        if (source->size - at < 4 || octets[at] != '<')
+            return begin;
+        if (!memcmp(octets + at, "<!--", 4)) {
+            at = comment_end(source, at + 4);
+            continue;
+        }
+        bool is_end = octets[at + 1] == '/', closes_itself;
+        size_t name = at + 1 + is_end, end = pass(source, name, NAME_END, false);
+        if (is_end && !depth)
+            return is_name(source, name, "svg", 3) ? at : begin;
+        const char *element = plain_at(source, name, end - name);
+        at = tag_end(source, end, &closes_itself);
+        if (!element || (is_end && open[--depth] != element))
+            return begin;
+        if (!is_end && !closes_itself) {
+            if (depth == MAX_DRAWN)
+                return begin;
+            open[depth++] = element;
+        }
+    }
+}
+
 /* The offset behind the content of a special element, whose start tag ends at `at`; or the size. */
-static size_t pass_content(Source *source, size_t at, const Special *element, bool *can_go)
+static size_t pass_content(Source *source, size_t at, const Special *element, bool is_empty, bool *can_go)
 {
     bool is_escaped = false;
     *can_go = false;
     if (element->kind == LAST || (element->kind == ZONE && source->zone_count == MAX_ZONES))
         return source->size;
     if (element->kind == ZONE) {
+        *can_go = !source->zone_count && !is_empty && !strcmp(element->name, "svg");
         source->zones[source->zone_count++] = element;
-        return at;
+        return *can_go ? drawing_end(source, at) : at;
     }
     if (source->zone_count) {
         /* Text or markup, whichever it is: it is read alike only if it ends before the next tag. */
@@ -217,7 +281,7 @@ static bool close_zone(Source *source, const Special *element)
     return source->zones[source->zone_count] == element;
 }
 
-/* Finds the contents of scripts and styles that can go: begins and ends, in turn. */
+/* Finds the contents that can go: begins and ends, in turn. */
 Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
 {
     Source source = {.at = octets, .size = size};
@@ -237,10 +301,10 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
                 at++;
             continue;
         }
-        while (end < size && !ends_name(octets[end]))
-            end++;
+        end = pass(&source, end, NAME_END, false);
         const Special *element = special_at(&source, name, end - name);
-        at = tag_end(&source, end);
+        bool closes_itself, can_go;
+        at = tag_end(&source, end, &closes_itself);
         if (!element)
             continue;
         if (is_end) {
@@ -248,35 +312,12 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
                 break;
             continue;
         }
-        bool can_go;
         size_t content = at;
-        at = pass_content(&source, at, element, &can_go);
+        at = pass_content(&source, at, element, closes_itself, &can_go);
         if (can_go && at > content && !(add_place(cuts, content) && add_place(cuts, at)))
             return NO_MEMORY;
     }
     return READ;
-}
-
-size_t count_byte(const uint8_t *octets, size_t size, uint8_t byte)
-{
-    size_t count = 0, at = 0;
-    for (; size - at >= 64; at += 64)
-        count += (size_t)__builtin_popcountll(equal_bytes(octets + at, byte, 0));
-    for (; at < size; at++)
-        count += octets[at] == byte;
-    return count;
-}
-
-/* The longest way from one `byte` to the next or to the end. */
-size_t longest_way(const uint8_t *octets, size_t size, uint8_t byte)
-{
-    size_t longest = 0, last = find_byte(octets, size, 0, byte);
-    while (last < size) {
-        size_t next = find_byte(octets, size, last + 1, byte);
-        longest = next - last > longest ? next - last : longest;
-        last = next;
-    }
-    return longest;
 }
 
 /* What is left of a source without what is cut out of it. */

@@ -242,10 +242,7 @@ def parse_html(html: str, backend: str = "lexbor") -> Dom:
     source = prepare_source(html)
     try:
         if backend == "lexbor":
-            try:
-                return Dom(canonical_lexbor(source))
-            except _UnreadableError:
-                return Dom(canonical_lexbor(source, node_by_node=True))
+            return Dom(canonical_lexbor(source))
         if backend == "beautifulsoup":
             return Dom(canonical_beautifulsoup(source))
     except _UnreadableError:

@@ -9,25 +9,31 @@ Both give their tree back as *canonical markup*, the standard's own serialisatio
 `<` and `>` stand only around tags. Comments, doctypes and elements whose content is never read
 (`NEVER_READ`) are gone. So whatever follows reads one simple grammar, and reads it fast.
 
+lexbor is called in one of two ways that write the same bytes. The direct one: the page kernel calls
+the functions of the lexbor inside selectolax and writes the markup in one walk, in half the time
+of the other; `parse_kernel.py` says what that relies on. The public one, selectolax's own, is taken
+where the direct one is not there, and where the two do not agree on `_SPECIMEN`, which is tried
+once in each process (`reads_directly`).
+
 Trees are capped at `MAX_DEPTH` as browsers cap theirs: deeper tags are taken out of the source
 before it is parsed, because parsing itself is quadratic in the depth; their text stays.
 """
 
+import logging
 import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, SelectolaxError
 
 from schemas.errors import HtmlParseError, PageTooLargeError
-from transforms import page_kernel
+from transforms import page_kernel, parse_kernel
 from transforms.markup import word_set
 
-Octets = npt.NDArray[Any]
+logger = logging.getLogger(__name__)
 
 BACKENDS = ("lexbor", "beautifulsoup")
 
@@ -56,77 +62,90 @@ MAX_ATTRIBUTES = 5000
 _DEPTH_CHECK_FROM = 8000
 """Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
 
-MAX_OPTIONS = 1000
-"""Options of a page's menus; lexbor takes time with their square, and nobody reads them."""
-
 _FORMATTING_CHECK_FROM = 2000
 """Fewer tags than this cannot multiply to more than half a million."""
 
+LEXBOR_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)
+"""lexbor's events would copy a chosen option to where its menu shows it, which is not read, and
+take time with the square of a menu's options."""
+
+NOT_IN_NAMES = " \t\n\v\f\r/<>\"'="
+"""Characters of names that markup cannot spell. Such an attribute is left out; such an element is
+written as a `span`."""
+
+LONG_TAG = 20_000
+"""Bytes of a tag that are worth to count its attributes."""
+
 # Elements that close themselves when the next one opens: their number says nothing about depth.
 _SELF_CLOSING = word_set("p li td th tr dt dd option a html head body thead tbody tfoot colgroup")
-_FORMATTING = word_set("b big code em font i nobr s small strike strong tt u")
-_LOWER = np.uint64(0x2020202020202020)
-# White space, `/` and `>`, with the bit that `_LOWER` sets.
-_NAME_ENDS = np.array(sorted({byte | 0x20 for byte in b" \t\n\r\f/>"}), np.uint64)
+FORMATTING = word_set("b big code em font i nobr s small strike strong tt u")
+"""Elements that a parser opens again in what follows."""
+
+NOT_NESTING = VOID | _SELF_CLOSING
+"""Elements that are passed over where depth is limited."""
+
+RAW_TEXT = word_set("script style textarea title xmp iframe")
+"""Elements whose content is text; it is passed over."""
+
 _TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)|<(script|style|textarea|title|xmp|iframe)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?",
+    rb"<!--.*?(?:-->|\Z)|<(%s)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?"
+    % "|".join(sorted(RAW_TEXT)).encode(),
     re.S | re.I,
 )
+_FORMATTING_TAG = re.compile(
+    rb"<(/?)(?:%s)(?=[ \t\n\f\r/>])" % "|".join(sorted(FORMATTING)).encode(), re.I
+)
 _TEMPLATE = re.compile(r"<(/?)template(?=[\s/>])[^>]*>", re.I)
-_LONG_TAG_LENGTH = 20_000
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
-_OPTION = re.compile(rb"</?opt(?:ion|group)(?=[\s/>])[^>]*>", re.I)
+_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
+_UNTIL_TAG = re.compile(rb"\A.*?(?=</?[a-zA-Z]|\Z)", re.S)
+_SEPARATOR = re.compile(rb"[\s\"']")
 _COMMENT = re.compile(rb"<!--.*?-->", re.S)
-_RAW_TEXT = re.compile(rb"<(?:xmp|plaintext)[ >]")
-_NAME = re.compile(r"[a-z][^\s/<>\"'=]*\Z")
+_NAME = re.compile(rf"[^{NOT_IN_NAMES}]+\Z")
+# Where lexbor's own serialisation is not canonical, or may not be: raw text, void elements that
+# have end tags here, foreign ones, and names that cannot be spelled.
+_NOT_CANONICAL = re.compile(
+    rb"<(?:xmp|plaintext|frame|basefont|bgsound|keygen|math)[ >]|<[^a-z/]"
+    rb"|<[a-z][^\s/<>\"'=]*+(?: [^\s/<>\"'=]++=\"[^\"<>]*+\")*+(?!>)"
+)
 
 
-def _tag_names(source: bytes) -> tuple[Octets, Octets]:
-    """Offset of each `<`, and the eight bytes behind it in lower case, little-endian."""
-    padded = source + b"\0" * 16
-    starts = np.flatnonzero(np.frombuffer(padded, np.uint8) == 60)
-    following = np.ndarray(len(source) + 8, "<u8", padded, strides=(1,))[starts + 1]
-    return starts, following | _LOWER
+def _count_tags(source: bytes) -> tuple[int, int, int]:
+    """What tells that a source could cost the square of its length.
+
+    Returns:
+        How many `<` there are; how many more formatting elements are opened than closed; and the
+        most white space and quotes in a tag of `LONG_TAG` bytes or more, which may be in a script.
+    """
+    ends = _FORMATTING_TAG.findall(source)
+    tags = (_UNTIL_TAG.sub(b"", gap, 1) for gap in source.split(b">") if len(gap) >= LONG_TAG)
+    crowd = max((len(_SEPARATOR.findall(tag)) for tag in tags if len(tag) >= LONG_TAG), default=0)
+    return source.count(b"<"), len(ends) - 2 * ends.count(b"/"), crowd
 
 
-def _check_attributes(html: str) -> None:
+def _check_attributes(source: bytes) -> None:
     # Scripts are passed over: a comparison in one looks like a tag.
-    for match in _TAG.finditer(html):
-        if match.group(3) and match.end() - match.start() > _LONG_TAG_LENGTH:
-            count = len(_QUOTED.sub(" ", match.group()).split()) - 1
+    for match in _TAG.finditer(source):
+        if match.group(3) and match.end() - match.start() > LONG_TAG:
+            count = len(_QUOTED.sub(b" ", match.group()).split()) - 1
             if count > MAX_ATTRIBUTES:
                 raise PageTooLargeError(
                     f"a tag with about {count} attributes, over {MAX_ATTRIBUTES}"
                 )
 
 
-def _leaves_formatting(names: Octets) -> bool:
-    """Whether more formatting elements are opened than closed, by a simple count."""
-    balance = 0
-    for name in _FORMATTING:
-        for length, sign, lead in ((len(name), 1, ""), (len(name) + 1, -1, "/")):
-            mask = np.uint64((1 << (8 * length)) - 1)
-            letters = np.uint64(int.from_bytes((lead + name).encode(), "little")) | _LOWER
-            named = names[(names & mask) == (letters & mask)]
-            after = (named >> np.uint64(8 * length)) & np.uint64(255)
-            balance += sign * int(np.isin(after, _NAME_ENDS).sum())
-    return balance > MAX_FORMATTING
-
-
-def _limit_depth(html: str) -> str:
+def _limit_depth(source: bytes) -> bytes:
     """The source without tags beyond `MAX_DEPTH` and `MAX_FORMATTING`; linear in its length."""
-    pieces: list[str] = []
+    pieces: list[bytes] = []
     copied = 0
     open_names: list[str] = []
     counts: Counter[str] = Counter()
     formatting = 0
     too_deep: Counter[str] = Counter()
-    for match in _TAG.finditer(html):
-        name = match.group(3)
-        if name is None:
+    for match in _TAG.finditer(source):
+        if match.group(3) is None:
             continue
-        name = name.lower()
-        if name in VOID or name in _SELF_CLOSING:
+        name = match.group(3).lower().decode()
+        if name in NOT_NESTING:
             continue
         if match.group(2):
             if too_deep[name]:
@@ -137,21 +156,21 @@ def _limit_depth(html: str) -> str:
                     while closed != name:
                         closed = open_names.pop()
                         counts[closed] -= 1
-                        formatting -= closed in _FORMATTING
+                        formatting -= closed in FORMATTING
                 continue
         elif len(open_names) < MAX_DEPTH and (
-            formatting < MAX_FORMATTING or name not in _FORMATTING
+            formatting < MAX_FORMATTING or name not in FORMATTING
         ):
             open_names.append(name)
             counts[name] += 1
-            formatting += name in _FORMATTING
+            formatting += name in FORMATTING
             continue
         else:
             too_deep[name] += 1
-        pieces.append(html[copied : match.start()])
+        pieces.append(source[copied : match.start()])
         copied = match.end()
-    pieces.append(html[copied:])
-    return "".join(pieces)
+    pieces.append(source[copied:])
+    return b"".join(pieces)
 
 
 def escape_text(text: str) -> str:
@@ -170,7 +189,7 @@ def _start_tag(name: str, attributes: Iterable[tuple[str, str]]) -> str:
 
 
 def _write_lexbor(root: Any) -> bytes:
-    """Canonical markup of a tree, node by node: for names that lexbor's serialiser leaves bare."""
+    """Canonical markup of a tree, node by node: the rules, for both ways."""
     out: list[str] = []
     node, open_nodes = root, []
     while True:
@@ -199,31 +218,53 @@ def _write_lexbor(root: Any) -> bytes:
         node = following
 
 
-def canonical_lexbor(source: bytes, *, node_by_node: bool = False) -> bytes:
+def _public_lexbor(source: bytes) -> bytes:
+    """Canonical markup by what selectolax offers to everybody; raises what it raises."""
+    source.decode("utf-8")
+    tree = LexborHTMLParser(source, options=LEXBOR_OPTIONS)
+    if tree.root is None:
+        raise RuntimeError("the page has no root element")
+    # Taken out first: lexbor's serialisation is ten times faster than ours, and mostly the same.
+    tree.strip_tags(NEVER_READ)
+    markup = _COMMENT.sub(b"", (tree.root.html or "").encode("utf-8"))
+    return _write_lexbor(tree.root) if _NOT_CANONICAL.search(markup) else markup
+
+
+# Something of each kind that a writer treats in its own way.
+_SPECIMEN = """<!doctype html><!-- a --><html lang=en a="<&gt;&nbsp;&quot;'Â£"><head><title>t
+&amp; <b></title><script>x<y</script><meta charset=utf-8></head><body @click=f "=1 q"r=2 class>
+<p id=x>1<b>2<p>3</b> &copy; 海<!-- <p> --><br/><x<y =z>4</x<y><img alt=5 src=a&amp;b><hr>
+<table>6<tr><td>7<select><option>8</select></table><svg><title>9</title></svg><math xlink:href=u
+definitionurl=v><mi>10</mi><annotation-xml>11</annotation-xml></math><template><p>12</template>
+<textarea>13</textarea><noscript><img src=c></noscript><ul><li>14<li>15</ul><xmp><i>&amp;</xmp>
+<pre>
+
+16</pre><keygen><plaintext>17</p><p>""".encode()
+
+
+@cache
+def reads_directly() -> bool:
+    """Whether lexbor is called directly in this process."""
+    if not parse_kernel.has_lexbor():
+        return False
+    agree = parse_kernel.lexbor_markup(_SPECIMEN) == _public_lexbor(_SPECIMEN)
+    if not agree:
+        logger.warning("the page kernel reads lexbor's trees wrongly: it is not used for them")
+    return agree
+
+
+def canonical_lexbor(source: bytes) -> bytes:
     """Canonical markup by lexbor, UTF-8, from `<html>` on.
 
     Args:
         source: The page, UTF-8.
-        node_by_node: Write it here, not in lexbor: some ten times slower, and safe where element
-        or attribute names hold characters like `<` that markup cannot spell.
 
     Raises `HtmlParseError`.
     """
     try:
-        tree = LexborHTMLParser(source)
-        if tree.root is None:
-            raise HtmlParseError("lexbor: the page has no root element")
-        if node_by_node:
-            return _write_lexbor(tree.root)
-        tree.strip_tags(NEVER_READ)
-        markup = (tree.root.html or "").encode("utf-8", "replace")
+        return parse_kernel.lexbor_markup(source) if reads_directly() else _public_lexbor(source)
     except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
         raise HtmlParseError(f"lexbor: {error}") from error
-    if (b"<xmp" in markup or b"<plaintext" in markup) and _RAW_TEXT.search(markup):
-        return _write_lexbor(tree.root)
-    if b"<!--" in markup:
-        markup = _COMMENT.sub(b"", markup)
-    return markup
 
 
 def _without_templates(html: str) -> str:
@@ -301,18 +342,11 @@ def prepare_source(html: str) -> bytes:
     """
     # Bytes, because lexbor takes no lone surrogates.
     source = html.encode("utf-8", "replace")
-    if page_kernel.AVAILABLE:
-        slimmed, tags, longest = page_kernel.slim(source)
-    else:
-        starts, _ = _tag_names(source)
-        slimmed, tags = source, len(starts)
-        longest = int(np.diff(np.append(starts, len(source))).max(initial=0))
-    if longest >= _LONG_TAG_LENGTH:
-        _check_attributes(html)
-    if tags > _DEPTH_CHECK_FROM or (
-        tags > _FORMATTING_CHECK_FROM and _leaves_formatting(_tag_names(source)[1])
-    ):
-        slimmed = _limit_depth(html).encode("utf-8", "replace")
-    if tags > MAX_OPTIONS and len(_OPTION.findall(slimmed)) > MAX_OPTIONS:
-        slimmed = _OPTION.sub(b" ", slimmed)
-    return slimmed
+    count = parse_kernel.count_tags if page_kernel.AVAILABLE else _count_tags
+    tags, left_open, crowd = count(source)
+    if crowd > MAX_ATTRIBUTES:
+        _check_attributes(source)
+    if tags > _DEPTH_CHECK_FROM or (tags > _FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING):
+        limited = parse_kernel.limit_depth(source) if page_kernel.AVAILABLE else None
+        source = _limit_depth(source) if limited is None else limited
+    return parse_kernel.slim(source) if page_kernel.AVAILABLE else source

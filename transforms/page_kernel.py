@@ -7,8 +7,7 @@ The kernel (`_page_*.c`) does the same in a few passes. The numpy code stays: it
 the reference that the kernel is tested against, and what runs where the kernel was not built.
 Whatever has a name (elements, words, attributes) is named there and handed to the kernel once.
 
-The kernel also empties scripts and styles before a source is parsed (`slim`): nobody reads their
-text from the tree, and it is much of what a page weighs.
+What it does with a source, before there is a tree, is in `parse_kernel.py`.
 """
 
 from functools import cache
@@ -40,20 +39,6 @@ LARGEST = (1 << 29) - 1
 
 _WORD_BYTES = 16
 _WHOLE = (1 << 64) - 1
-
-
-def slim(source: bytes) -> tuple[bytes, int, int]:
-    """A page's source without what stands in its scripts and styles.
-
-    The tree that a parser makes of it is the same but for those texts. What a parser may read in
-    another way is left alone: a script that holds `<!--`, whatever stands in `svg`, `math`,
-    `select` or `template`, and all that follows a `plaintext` or `frameset`.
-
-    Returns:
-        What is left of the source; the number of `<` in the source as it was; and the longest way
-        in bytes, in what is left, from one `<` to the next or to the end.
-    """
-    return _page_kernel.slim(source)
 
 
 # The tables are made at first use, because the modules that they come from import this one.

@@ -102,6 +102,12 @@ def test_unclosed_formatting_does_not_multiply() -> None:
     assert len(dom) < 2 * 5000 * (MAX_FORMATTING + 3)
 
 
+def test_long_menus_cost_linear_time() -> None:
+    with hang_guard():
+        dom = parse_html("<select>" + "<option>x" * 300_000 + "</select><p>y")
+    assert dom.text_of(dom.positions("p")[0]) == "y"
+
+
 def test_closed_elements_do_not_count_as_depth() -> None:
     html = "<div><span></div>" * 6000 + "<section><h2>end</h2></section>"
     dom = parse_html(html)
@@ -141,10 +147,11 @@ def test_a_comparison_in_a_script_is_no_flood_of_attributes() -> None:
 
 
 def test_a_refusing_backend_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(source: bytes) -> bytes:
         raise html_parsers.SelectolaxError("no")
 
-    monkeypatch.setattr(html_parsers, "LexborHTMLParser", refuse)
+    monkeypatch.setattr(html_parsers, "reads_directly", lambda: False)
+    monkeypatch.setattr(html_parsers, "_public_lexbor", refuse)
     with pytest.raises(HtmlParseError, match="lexbor: no"):
         parse_html("<p>x")
 

@@ -1,0 +1,129 @@
+"""What the page kernel does with a source: limits it, empties it, and has lexbor parse it.
+
+It counts and limits what would cost the square of a page's length (`count_tags`, `limit_depth`) and
+empties scripts, styles and drawings (`slim`): nobody reads them from the tree, and they are more
+than half of what a page weighs. All three are here as `html_parsers.py` describes them.
+
+`lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
+
+- Functions are found by name in the library that Python has already loaded; without one of them
+  nothing is called.
+- They are called as lexbor declares them in the major version `LEXBOR_MAJOR`; where selectolax was
+  built with another, or does not say, nothing is called.
+- What they answer is passed on to other functions, and never looked into. The layout of lexbor's
+  structures is not known here.
+- A document belongs to one call: no two threads share one, and nothing outlives it.
+
+Nothing here is called where the kernel was not built (`page_kernel.AVAILABLE`).
+"""
+
+import ctypes
+from functools import cache
+
+import numpy as np
+
+from transforms import page_kernel
+
+if page_kernel.AVAILABLE:
+    from transforms import _page_kernel
+
+LEXBOR_MAJOR = 3
+"""The major version of lexbor whose functions are as _page_lexbor.c declares them."""
+
+_NAME_BYTES = 16
+
+
+def slim(source: bytes) -> bytes:
+    """A page's source without what stands in its scripts, styles and drawings.
+
+    The tree that a parser makes of it is the same but for those. What a parser may read in another
+    way is left alone: a script that holds `<!--`, an `svg` that holds more than shapes, whatever
+    else stands in `svg`, `math`, `select` or `template`, and all that follows a `plaintext` or
+    `frameset`.
+    """
+    return _page_kernel.slim(source)
+
+
+# The names are asked for at first use, because the module that they come from imports this one.
+
+
+@cache
+def _names(names: frozenset[str]) -> bytes:
+    return b"".join(name.encode().ljust(_NAME_BYTES, b"\0") for name in sorted(names))
+
+
+def count_tags(source: bytes) -> tuple[int, int, int]:
+    """What `html_parsers._count_tags` counts."""
+    from transforms import html_parsers as parsers
+
+    return _page_kernel.count_tags(_names(parsers.FORMATTING), parsers.LONG_TAG, source)
+
+
+def limit_depth(source: bytes) -> bytes | None:
+    """What `html_parsers._limit_depth` gives; None where the page has hundreds of tag names."""
+    from transforms import html_parsers as parsers
+
+    return _page_kernel.limit_depth(
+        _names(parsers.NOT_NESTING),
+        _names(parsers.FORMATTING),
+        _names(parsers.RAW_TEXT),
+        parsers.MAX_DEPTH,
+        parsers.MAX_FORMATTING,
+        source,
+    )
+
+
+# In the order of `Functions` in _page_lexbor.c.
+_LEXBOR = (
+    "lxb_html_document_create",
+    "lxb_html_document_dom_opt_set_noi",
+    "lxb_html_document_parse",
+    "lxb_html_document_destroy",
+    "lxb_dom_document_root",
+    "lxb_dom_node_type_noi",
+    "lxb_dom_node_first_child_noi",
+    "lxb_dom_node_next_noi",
+    "lxb_dom_node_parent_noi",
+    "lxb_dom_node_text_content",
+    "lxb_dom_element_qualified_name",
+    "lxb_dom_element_first_attribute_noi",
+    "lxb_dom_element_next_attribute_noi",
+    "lxb_dom_attr_qualified_name",
+    "lxb_dom_attr_value_noi",
+)
+
+
+@cache
+def _lexbor() -> object | None:
+    """What `lexbor_markup` needs; None where it cannot be."""
+    from selectolax import lexbor
+
+    from transforms import html_parsers
+
+    if not page_kernel.AVAILABLE or getattr(lexbor, "LEXBOR_VERSION_MAJOR", None) != LEXBOR_MAJOR:
+        return None
+    try:
+        library = ctypes.CDLL(lexbor.__file__)
+        functions = [ctypes.cast(library[name], ctypes.c_void_p).value or 0 for name in _LEXBOR]
+    except (OSError, AttributeError):  # built without these names for others to see
+        return None
+    return _page_kernel.lexbor(
+        np.array(functions, np.uintp).tobytes(),
+        html_parsers.LEXBOR_OPTIONS,
+        _names(frozenset(html_parsers.NEVER_READ)),
+        _names(html_parsers.VOID),
+        html_parsers.NOT_IN_NAMES.encode(),
+    )
+
+
+def has_lexbor() -> bool:
+    """Whether `lexbor_markup` can be called."""
+    return _lexbor() is not None
+
+
+def lexbor_markup(source: bytes) -> bytes:
+    """Canonical markup of a page by lexbor.
+
+    Raises `RuntimeError` where lexbor refuses it, `ValueError` where it is not UTF-8.
+    """
+    return _page_kernel.lexbor_markup(_lexbor(), source)
