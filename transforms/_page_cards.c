@@ -2,20 +2,36 @@
 
 #include "_page_pictures.h"
 
+/* A bit for each of 64 places with one byte there and another one some bytes behind. */
+static uint64_t pairs_of(const uint8_t *octets, uint8_t first, size_t apart, uint8_t last)
+{
+#ifdef __SSE2__
+    __m128i firsts = _mm_set1_epi8((char)first), lasts = _mm_set1_epi8((char)last), both[4];
+    for (size_t nth = 0; nth < 4; nth++) {
+        __m128i here = _mm_loadu_si128((const __m128i *)(const void *)(octets + 16 * nth));
+        __m128i there = _mm_loadu_si128((const __m128i *)(const void *)(octets + 16 * nth + apart));
+        both[nth] = _mm_and_si128(_mm_cmpeq_epi8(here, firsts), _mm_cmpeq_epi8(there, lasts));
+    }
+    if (!_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(both[0], both[1]), _mm_or_si128(both[2], both[3]))))
+        return 0;
+    uint64_t found = 0;
+    for (size_t nth = 0; nth < 4; nth++)
+        found |= (uint64_t)(uint32_t)_mm_movemask_epi8(both[nth]) << 16 * nth;
+    return found;
+#else
+    return equal_bytes(octets, first, 0) & equal_bytes(octets + apart, last, 0);
+#endif
+}
+
 size_t find_bytes(const uint8_t *octets, size_t from, size_t stop, const uint8_t *word, size_t length)
 {
     size_t last = length - 1;
-    /* Where the first byte and the last one are, of 64 places at once. */
-    for (; from < stop && stop - from >= 64 + last; from += 64) {
-        uint64_t found = equal_bytes(octets + from, word[0], 0);
-        if (found)
-            found &= equal_bytes(octets + from + last, word[last], 0);
-        for (; found; found &= found - 1) {
+    for (; from < stop && stop - from >= 64 + last; from += 64)
+        for (uint64_t found = pairs_of(octets + from, word[0], last, word[last]); found; found &= found - 1) {
             size_t at = from + (size_t)__builtin_ctzll(found);
             if (!memcmp(octets + at, word, length))
                 return at;
         }
-    }
     for (; from < stop && stop - from >= length; from++) {
         from = find_byte(octets, stop - last, from, word[0]);
         if (from == stop - last)
@@ -117,38 +133,71 @@ static size_t tag_before(const Page *page, size_t low, size_t high, size_t place
     return low;
 }
 
+/* A link around a picture, while others to the same page are looked for. */
+typedef struct {
+    const uint8_t *reference;
+    size_t length;
+    int64_t here;  /* links in the element */
+    int64_t links; /* in it and all those in it, each counted as often as it was in one */
+} Search;
+
+/* The first link with a headline that starts between two places of an element; 0 if there is none. */
+static size_t find_link(const Pictures *pictures, Search *search, size_t element, size_t from, size_t stop)
+{
+    const Page *page = pictures->page;
+    size_t tag = element, behind = (size_t)page->closes[element] + 1, name = pictures->tables->href.length;
+    for (; (from = find_bytes(page->source, from, stop, search->reference, search->length)) < stop; from += name) {
+        tag = tag_before(page, tag, behind, from);
+        if ((int64_t)from >= page->stops[tag] || !(picture_trait(pictures, tag) & IS_ANCHOR))
+            continue;
+        if (has_headline(pictures, tag))
+            return tag;
+        search->here++;
+        if (++search->links > pictures->tables->max_links)
+            return 0;
+    }
+    return 0;
+}
+
 /* Finds the smallest element that holds a picture and a text that links to the same page. */
 static void find_card(const Pictures *pictures, Picture *picture)
 {
     const PictureTables *tables = pictures->tables;
     const Page *page = pictures->page;
-    const uint8_t *reference = NULL;
     size_t link = link_around(pictures, (size_t)picture->tag);
-    size_t length = link ? reference_of(pictures, link, &reference) : 0;
-    int64_t links = 0, element = length ? page->parents[link] : 0;
-    if (length && has_headline(pictures, link)) {
+    Search search = {0};
+    if (link)
+        search.length = reference_of(pictures, link, &search.reference);
+    if (!search.length)
+        return;
+    if (has_headline(pictures, link)) {
         picture->link = picture->element = (int32_t)link;
         return;
     }
+    int64_t element = page->parents[link];
+    /* What was looked through: a reference holds no `<` or `>`, so none lies across its ends. */
+    size_t seen_from = (size_t)page->starts[link], seen_to = seen_from;
     for (int64_t step = 0; step < tables->max_steps && element > 0; step++) {
-        size_t close = (size_t)page->closes[element], tag = (size_t)element;
-        size_t begin = (size_t)page->starts[element], end = (size_t)page->stops[close];
+        size_t begin = (size_t)page->starts[element], end = (size_t)page->stops[page->closes[element]];
         if (end - begin > (size_t)tables->widest_card)
             return;
-        for (size_t at = begin; (at = find_bytes(page->source, at, end, reference, length)) < end;
-             at += tables->href.length) {
-            tag = tag_before(page, tag, close + 1, at);
-            if ((int64_t)at < page->stops[tag] && picture_trait(pictures, tag) & IS_ANCHOR) {
-                links++;
-                if (has_headline(pictures, tag)) {
-                    picture->link = (int32_t)tag;
-                    picture->element = (int32_t)element;
-                    return;
-                }
-            }
-            if (links > tables->max_links)
+        int64_t before = search.here;
+        size_t found = find_link(pictures, &search, (size_t)element, begin, seen_from);
+        if (!found) {
+            search.links += before;
+            if (search.links > tables->max_links)
                 return;
+            found = find_link(pictures, &search, (size_t)element, seen_to, end);
         }
+        if (found) {
+            picture->link = (int32_t)found;
+            picture->element = (int32_t)element;
+            return;
+        }
+        if (search.links > tables->max_links)
+            return;
+        seen_from = begin;
+        seen_to = end;
         element = page->parents[element];
     }
 }

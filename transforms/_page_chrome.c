@@ -61,7 +61,7 @@ bool survey_rules(Rules *rules)
     return true;
 }
 
-static bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
+bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
 {
     return word->length == length && !memcmp(word->letters, value, length);
 }
@@ -162,11 +162,8 @@ static bool ends_name(uint8_t byte)
     return is_python_space(byte) || byte == '=' || byte == '>' || byte == '/';
 }
 
-/* Whether an attribute of a tag makes it chrome; they are read as `ATTRIBUTE` of dom.py finds them. */
-static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
+bool next_attribute(const uint8_t *source, size_t at, size_t stop, Attribute *found)
 {
-    const uint8_t *source = rules->page->source;
-    size_t at = (size_t)rules->page->starts[tag], stop = (size_t)rules->page->stops[tag];
     while ((at = find_byte(source, stop, at, ' ')) < stop) {
         size_t end = at + 1;
         while (end < stop && !ends_name(source[end]))
@@ -175,12 +172,25 @@ static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
         size_t closing = value < stop && source[end] == '=' && source[end + 1] == '"' && end > at + 1
                              ? find_byte(source, stop, value, '"')
                              : stop;
-        for (int name = 0; closing < stop && name < RULE_ATTRIBUTES; name++)
-            if (is_word(&rules->tables->attributes[name], source + at, value - at)
-                && makes_chrome(rules->tables, name, source + value, closing - value))
-                return true;
-        at = closing < stop ? closing + 1 : end;
+        if (closing < stop) {
+            *found = (Attribute){at, value, closing};
+            return true;
+        }
+        at = end;
     }
+    return false;
+}
+
+/* Whether an attribute of a tag makes it chrome. */
+static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
+{
+    const uint8_t *source = rules->page->source;
+    size_t at = (size_t)rules->page->starts[tag], stop = (size_t)rules->page->stops[tag];
+    for (Attribute found; next_attribute(source, at, stop, &found); at = found.closing + 1)
+        for (int name = 0; name < RULE_ATTRIBUTES; name++)
+            if (is_word(&rules->tables->attributes[name], source + found.begin, found.value - found.begin)
+                && makes_chrome(rules->tables, name, source + found.value, found.closing - found.value))
+                return true;
     return false;
 }
 

@@ -114,14 +114,14 @@ def read_steps(
     images: npt.NDArray[np.bool_],
     /,
 ) -> list[tuple[int, bool, int, str]]: ...
-def tags_with(
+def classes_with(
     words: bytes,
     source: bytes,
     starts: npt.NDArray[np.int64],
     stops: npt.NDArray[np.int64],
     closes: npt.NDArray[np.int64],
     /,
-) -> list[int]: ...
+) -> list[tuple[int, bytes]]: ...
 def weigh_pictures(
     tables: bytes,
     source: bytes,
@@ -139,4 +139,4 @@ def weigh_pictures(
     chrome: npt.NDArray[np.bool_],
     keep: npt.NDArray[np.bool_],
     /,
-) -> tuple[list[tuple[int, int, bool, int, bool]], list[int], bool]: ...
+) -> tuple[list[tuple[int, int, bool, int, int]], list[int], bool]: ...

@@ -130,11 +130,13 @@ static bool is_among_kept(const Pictures *pictures, size_t picture)
     return false;
 }
 
-/* How many elements, of a picture and those right around it, are small. */
-static uint8_t small_boxes(const Pictures *pictures, size_t picture)
+/* How many elements, from a picture outward, may have the name of what is no content. */
+static uint8_t named_boxes(const Pictures *pictures, size_t picture)
 {
-    int64_t element = (int64_t)picture, boxes = 1;
-    for (; boxes < pictures->tables->named_boxes; boxes++) {
+    int64_t element = (int64_t)picture, named = 0;
+    for (int64_t number = 1; number <= pictures->tables->named_boxes; number++) {
+        if (may_be_beside(pictures, (size_t)element))
+            named = number;
         element = pictures->page->parents[element];
         if (element <= 0)
             break;
@@ -142,7 +144,7 @@ static uint8_t small_boxes(const Pictures *pictures, size_t picture)
         if (pictures->all_text[end] - pictures->all_text[begin] > pictures->tables->gap)
             break;
     }
-    return (uint8_t)boxes;
+    return (uint8_t)named;
 }
 
 /* Says of each candidate whether it stays, and what is to be asked before. */
@@ -173,8 +175,8 @@ static void decide(const Pictures *pictures)
                          || is_among_kept(pictures, (size_t)picture->tag);
         if (!picture->stays)
             continue;
-        picture->boxes = score < tables->very_sure ? small_boxes(pictures, (size_t)picture->tag) : 0;
-        picture->may_be_icon = !is_liked;
+        picture->boxes = score < tables->very_sure ? named_boxes(pictures, (size_t)picture->tag) : 0;
+        picture->signs = is_liked ? 0 : signs_of(pictures, (size_t)picture->tag);
     }
     /* Captions go with their pictures. */
     for (size_t nth = 0; nth < pictures->count; nth++) {
@@ -191,6 +193,7 @@ static Outcome weigh(Pictures *pictures)
     if (!are_sound(pictures->page) || !survey_blocks(pictures->blocks, pictures->page, pictures->all_text))
         return UNREADABLE;
     survey_tags(pictures);
+    survey_hints(pictures);
     if (!survey_captions(pictures))
         return UNREADABLE;
     if (!pictures->found_count || !mark_may_stay(pictures))
@@ -209,7 +212,7 @@ static PyObject *new_candidates(const Pictures *pictures)
         PyObject *items[] = {
             PyLong_FromLong(picture->tag),   PyLong_FromLong(picture->place),
             PyBool_FromLong(picture->stays), PyLong_FromLong(picture->boxes),
-            PyBool_FromLong(picture->may_be_icon),
+            PyLong_FromLong(picture->signs),
         };
         PyObject *candidate = new_tuple(items, sizeof items / sizeof *items);
         if (!candidate || PyList_SetItem(found, (Py_ssize_t)nth, candidate) < 0)
@@ -248,8 +251,12 @@ static bool are_tables(const PictureTables *tables)
     bool fit = tables->href.length && tables->href.length <= RULE_WORD && tables->named_boxes <= UINT8_MAX;
     for (size_t nth = 0; nth < sizeof numbers / sizeof *numbers; nth++)
         fit &= numbers[nth] >= 0;
+    for (size_t nth = 0; nth < ATTRIBUTES; nth++)
+        fit &= tables->attributes[nth].length && tables->attributes[nth].length <= RULE_WORD;
     for (size_t nth = 0; nth < ENDINGS; nth++)
         fit &= tables->endings[nth].length <= RULE_WORD;
+    for (size_t nth = 0; nth < HINT_LISTS * HINTS; nth++)
+        fit &= tables->hints[nth / HINTS][nth % HINTS].length <= RULE_WORD;
     return fit;
 }
 

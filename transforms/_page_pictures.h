@@ -15,14 +15,23 @@ enum { SURE_CAPTION = 1, CAPTION = 2, IN_FIGURE = 4, MAY_STAY = 8, BESIDE = 16 }
 /* What is said of a picture by its card. */
 enum { NO_CARD, STAYS, GOES, OPEN };
 
-enum { UNWANTED = 8, ENDINGS = 12 };
+enum { UNWANTED = 8, ENDINGS = 12, HINTS = 12 };
+enum { CLASS, ID, WIDTH, HEIGHT, SRC, ATTRIBUTES };
+
+/* What names of what is no content hold, or their words begin with, and those of files of networks. */
+enum { PART, BEGINNING, NETWORK, HINT_LISTS };
+
+/* Signs that a picture is an icon, a bit each. */
+enum { TWO_SIDES = 1, NETWORK_FILE = 2 };
 
 /* As page_kernel.py packs it. */
 typedef struct {
     float sure, very_sure, sure_card, unused;          /* log-odds */
     int64_t some_text, gap, max_caption;               /* visible bytes */
     int64_t reach, lead;                               /* blocks */
-    int64_t named_boxes, max_steps;                    /* elements */
+    int64_t named_boxes;                               /* elements */
+    int64_t longest_tag;                               /* bytes */
+    int64_t max_steps;                                 /* elements */
     int64_t headline;                                  /* bytes */
     int64_t largest_card, prose, article, among_prose; /* visible bytes */
     int64_t link_steps, prose_steps;                   /* elements */
@@ -32,7 +41,9 @@ typedef struct {
     int64_t near_caption, near_figure, around_figure; /* measures, from the last one */
     int64_t unwanted[UNWANTED];        /* and those of groups that no picture of the content is near */
     RuleWord href;                     /* with the space before and the quote behind */
+    RuleWord attributes[ATTRIBUTES];   /* names */
     RuleWord endings[ENDINGS];         /* of the names of picture files */
+    RuleWord hints[HINT_LISTS][HINTS];
     uint8_t traits[256];               /* by code */
 } PictureTables;
 
@@ -41,9 +52,9 @@ typedef struct {
     int32_t link, element; /* the link that has the text of its card, and what holds both; 0 without one */
     int32_t begin, end;    /* the blocks of its card */
     uint8_t verdict;
-    bool stays;       /* unless its names say otherwise: */
-    uint8_t boxes;    /* how many elements are asked whether they have the name of what is no content */
-    bool may_be_icon; /* whether it is asked */
+    bool stays;    /* unless its names say otherwise: */
+    uint8_t boxes; /* how many elements are asked whether they have the name of what is no content */
+    uint8_t signs; /* that it is an icon */
 } Picture;
 
 typedef struct {
@@ -63,6 +74,7 @@ typedef struct {
     uint8_t *flags;              /* by block */
     Picture *pictures;           /* the candidates */
     size_t found_count, count;
+    uint8_t begins_hint[256]; /* by byte, a bit for each of the lists */
     bool in_noscript; /* whether one of them is */
 } Pictures;
 
@@ -96,11 +108,16 @@ static inline bool has_measure(const Pictures *pictures, size_t block, int64_t n
 size_t find_bytes(const uint8_t *octets, size_t from, size_t stop, const uint8_t *word, size_t length);
 Outcome judge_cards(const Pictures *pictures);
 
-/* _page_captions.c */
+/* _page_labels.c */
 
 /* Finds captions, and adds up the text before each block. False where `named` are no tags. */
 bool survey_captions(Pictures *pictures);
 /* The blocks of the captions beside pictures that may stay. */
 PyObject *new_captions(const Pictures *pictures);
+/* Fills what is known by byte. */
+void survey_hints(Pictures *pictures);
+/* Whether the class or the id of an element may be the name of what is no content. */
+bool may_be_beside(const Pictures *pictures, size_t element);
+uint8_t signs_of(const Pictures *pictures, size_t picture);
 
 #endif

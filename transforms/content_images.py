@@ -28,16 +28,22 @@ import numpy.typing as npt
 from transforms import page_kernel
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
-from transforms.dom import Dom, code_table
+from transforms.dom import ATTRIBUTE, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_sources import declared_length
-from transforms.name_groups import BESIDE_CONTENT, GROUPS, says_caption
+from transforms.name_groups import (
+    BESIDE_CONTENT,
+    BESIDE_PARTS,
+    BESIDE_STARTS,
+    GROUPS,
+    says_caption,
+)
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-Candidate = tuple[int, int, bool, int, bool]
+Candidate = tuple[int, int, bool, int, int]
 """A picture: its tag; its block; whether it stays, unless names say otherwise; how many elements,
-from it outward, are asked for the names of what is no content; and whether it may be an icon."""
+from it outward, are asked for the names of what is no content; and signs that it is an icon."""
 
 SOME_TEXT = 40
 """Visible bytes of text that can decide on a picture."""
@@ -61,15 +67,26 @@ REACH = 4
 LEAD = 12
 """Blocks before the first kept one at which a picture may lead in the content."""
 
-_SAYS_CAPTION, _CLASS = b"aption", b' class="'
+_SAYS_CAPTION = b"aption"
 _SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
 _ATTRIBUTE_NAME = re.compile(rb' ([^\s=>/]+)="[^"]*"')
+_NETWORKS = (
+    b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
+).split()
 _NETWORK_FILE = re.compile(
-    rb' src="[^"]*[/_-](?:facebook|twitter|linkedin|pinterest|instagram|whatsapp|youtube|tiktok'
-    rb"|telegram|reddit|rss)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
-    rb'\.(?:png|gif|svg|webp)[?"]',
+    rb' src="[^"]*[/_-](?:%b)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*'
+    rb'\.(?:png|gif|svg|webp)[?"]' % b"|".join(_NETWORKS),
     re.I,
 )
+# What is found holds these.
+_MAY_BE_BESIDE = re.compile(
+    rb' (?i:class|id)="[^"]*?(?:(?i:%b)|(?:(?<![a-z])|(?=[A-Z]))(?i:%b))'
+    % (b"|".join(BESIDE_PARTS), b"|".join(BESIDE_STARTS))
+)
+_MAY_BE_SIDES = re.compile(_SIDES.pattern, re.I)
+_MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(_NETWORKS), re.I)
+_TWO_SIDES, _NETWORK = 1, 2
+"""Signs of an icon, a bit each."""
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
 _UNWANTED = np.array(
@@ -90,19 +107,28 @@ def _running(values: npt.NDArray[Any]) -> Ints:
     return sums
 
 
-def _caption_tags(dom: Dom) -> list[int]:
-    """The elements that are captions by their class."""
+def _classes(dom: Dom) -> list[tuple[int, bytes]]:
+    """The elements whose start tags speak of captions, and their classes."""
     if page_kernel.AVAILABLE:
-        tags = page_kernel.tags_with(dom, _SAYS_CAPTION, _CLASS)
-    else:
-        places, place = [], dom.source.find(_SAYS_CAPTION)
-        while place >= 0:
-            places.append(place)
-            place = dom.source.find(_SAYS_CAPTION, place + len(_SAYS_CAPTION))
-        around = np.searchsorted(dom.starts, places) - 1
-        inside = (places < dom.stops[around]) & (dom.closes[around] > around)
-        tags = list(dict.fromkeys(around[inside].tolist()))
-    return [tag for tag in tags if says_caption(dom.attribute(tag, "class"))]
+        return page_kernel.classes_with(dom, _SAYS_CAPTION)
+    places, place = [], dom.source.find(_SAYS_CAPTION)
+    while place >= 0:
+        places.append(place)
+        place = dom.source.find(_SAYS_CAPTION, place + len(_SAYS_CAPTION))
+    tags = np.searchsorted(dom.starts, places) - 1
+    tags = tags[(places < dom.stops[tags]) & (dom.closes[tags] > tags)]
+    found = []
+    for tag in dict.fromkeys(tags.tolist()):
+        attributes = dict(ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag]))
+        if value := attributes.get(b"class"):
+            found.append((tag, value))
+    return found
+
+
+def _caption_tags(dom: Dom) -> list[int]:
+    found = _classes(dom)
+    named = {value for value in {value for _, value in found} if says_caption(unescape(value))}
+    return [tag for tag, value in found if value in named]
 
 
 def _sure_captions(dom: Dom, blocks: Blocks, named: list[int]) -> Flags:
@@ -121,13 +147,27 @@ def _captions(blocks: Blocks, sure: Flags) -> Flags:
     return sure | (found & (blocks.size > 0) & (blocks.size < MAX_CAPTION))
 
 
-def _is_icon(dom: Dom, picture: int) -> bool:
+def _signs(dom: Dom, picture: int) -> int:
+    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
+    sides = len(_MAY_BE_SIDES.findall(dom.source, start, stop)) > 1
+    return _TWO_SIDES * sides | _NETWORK * bool(_MAY_BE_NETWORK.search(dom.source, start, stop))
+
+
+def _is_icon(dom: Dom, picture: int, signs: int) -> bool:
     """Whether a picture declares two short sides, or its file is the sign of a social network."""
-    if _NETWORK_FILE.search(dom.source, dom.starts[picture], dom.stops[picture]):
+    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
+    if signs & _NETWORK and _NETWORK_FILE.search(dom.source, start, stop):
         return True
-    sides = _SIDES.findall(dom.source, dom.starts[picture], dom.stops[picture])
-    lengths = [declared_length(value.decode("utf-8", "replace")) for value in sides]
+    if not signs & _TWO_SIDES:
+        return False
+    sides = [value.decode("utf-8", "replace") for value in _SIDES.findall(dom.source, start, stop)]
+    lengths = [declared_length(value) for value in sides]
     return len(lengths) == 2 and all(length is not None and length <= ICON for length in lengths)
+
+
+def _tag_span(dom: Dom, element: int) -> tuple[int, int]:
+    start = int(dom.starts[element])
+    return start, min(int(dom.stops[element]), start + LONGEST_TAG)
 
 
 @dataclass(slots=True)
@@ -176,28 +216,30 @@ class _Surroundings:
             element = int(self.dom.parents[element])
         return False
 
-    def small_boxes(self, picture: int) -> int:
-        """How many elements, of a picture and those right around it, are small."""
-        element = picture
-        for boxes in range(1, NAMED_BOXES):
-            element = int(self.dom.parents[element])
+    def named_boxes(self, picture: int) -> int:
+        """How many elements, from a picture outward, may have the name of what is no content.
+
+        Only small boxes right around a picture count, up to the last one that may.
+        """
+        dom, element, named = self.dom, picture, 0
+        for number in range(1, NAMED_BOXES + 1):
+            if _MAY_BE_BESIDE.search(dom.source, *_tag_span(dom, element)):
+                named = number
+            element = int(dom.parents[element])
             if element <= 0:
-                return boxes
+                break
             begin, end = self._span(element)
             if self.all_text[end] - self.all_text[begin] > GAP:
-                return boxes
-        return NAMED_BOXES
+                break
+        return named
 
 
 def _is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
-    """Whether a picture, or a box right around it, has the name of what is no content."""
-    element = picture
+    """Whether one of some elements, from a picture outward, has the name of what is no content."""
     for _ in range(boxes):
-        start = int(dom.starts[element])
-        stop = min(int(dom.stops[element]), start + LONGEST_TAG)
-        if BESIDE_CONTENT.search(dom.source, start, stop):
+        if BESIDE_CONTENT.search(dom.source, *_tag_span(dom, picture)):
             return True
-        element = int(dom.parents[element])
+        picture = int(dom.parents[picture])
     return False
 
 
@@ -221,13 +263,11 @@ def select_pictures(
     if page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST:
         weigh = page_kernel.weigh_pictures
     pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
-    for tag, _, stays, boxes, may_be_icon in pictures:
-        if stays and not (
-            _is_beside_content(dom, tag, boxes) or (may_be_icon and _is_icon(dom, tag))
-        ):
+    for tag, _, stays, boxes, signs in pictures:
+        if stays and not (_is_beside_content(dom, tag, boxes) or _is_icon(dom, tag, signs)):
             chosen[tag] = True
     if in_noscript:
-        _drop_previews(dom, chosen, np.array([picture[0] for picture in pictures]))
+        _drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.
     if near:
         places = {place for tag, place, *_ in pictures if chosen[tag]}
@@ -235,22 +275,26 @@ def select_pictures(
     return chosen, captions
 
 
-def _drop_previews(dom: Dom, chosen: Flags, tags: Ints) -> None:
+def _drop_previews(dom: Dom, chosen: Flags, tags: list[int]) -> None:
     """Leaves out pictures that a script replaces by the one of the same size in a `noscript`.
 
     Such a preview has a file of its own, a few dozen pixels wide, and is shown blurred. One that
     names its own replacement is no preview: `interleave.py` tells such twins.
     """
     for plain in dom.positions("noscript"):
-        pictures = tags[slice(*np.searchsorted(tags, (plain, dom.closes[plain])))]
+        begin = bisect_left(tags, plain)
+        pictures = tags[begin : bisect_left(tags, int(dom.closes[plain]), begin)]
         if len(pictures) != 1 or not chosen[pictures[0]]:
             continue
         sides = _SIDES.findall(dom.source, dom.starts[pictures[0]], dom.stops[pictures[0]])
-        around = int(dom.parents[plain])
-        for other in tags[slice(*np.searchsorted(tags, (around, plain)))].tolist()[-2:]:
+        if len(sides) != 2:
+            continue
+        first = bisect_left(tags, int(dom.parents[plain]))
+        for other in tags[max(first, begin - 2) : begin]:
             tag = dom.source[dom.starts[other] : dom.stops[other]]
-            named = sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag))
-            if len(sides) == 2 and named == 1 and _SIDES.findall(tag) == sides:
+            if _SIDES.findall(tag) != sides:
+                continue
+            if sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag)) == 1:
                 chosen[other] = False
 
 
@@ -298,19 +342,19 @@ def weigh_pictures(
     beside = np.zeros(len(keep) + 2, np.bool_)
     for (tag, place), verdict in zip(pictures, verdicts, strict=True):
         if verdict in (STAYS, GOES) or keep[place]:
-            found.append((tag, place, verdict != GOES, 0, False))
+            found.append((tag, place, verdict != GOES, 0, 0))
         else:
             liked = bool(scores[place] > SURE)
             stays = liked or (verdict == NO_CARD and bool(between[place]))
             stays = stays or around.is_among_kept(tag)
-            boxes = around.small_boxes(tag) if stays and scores[place] < VERY_SURE else 0
-            found.append((tag, place, stays, boxes, stays and not liked))
+            boxes = around.named_boxes(tag) if stays and scores[place] < VERY_SURE else 0
+            signs = _signs(dom, tag) if stays and not liked else 0
+            found.append((tag, place, stays, boxes, signs))
         if found[-1][2]:
             beside[place : place + 3] = True
     near = np.flatnonzero(caption & beside[1:-1] & ~chrome).tolist()
-    plain = dom.positions("noscript")
-    in_noscript = any(np.ptp(np.searchsorted(tags, (tag, dom.closes[tag]))) for tag in plain)
-    return found, near, in_noscript
+    spans = ((tag, dom.closes[tag]) for tag in dom.positions("noscript"))
+    return found, near, any(np.ptp(np.searchsorted(tags, span)) for span in spans)
 
 
 def _may_stay(
@@ -335,8 +379,7 @@ def _may_stay(
         last += 1
     while start > 0 and goes_on[start - 1]:
         start -= 1
-    numbers = np.arange(len(keep))
-    liked = scores > SURE
+    numbers, liked = np.arange(len(keep)), scores > SURE
     near = numbers >= np.minimum(start, first - np.where(liked, REACH, 1))
     near &= numbers <= last + np.where(liked | figure, REACH, 0)
     may_stay: Flags = keep | (near & ~bad)
