@@ -14,7 +14,9 @@ setup(
         Extension(
             "transforms._page_kernel",
             sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("transforms/_page_*.c")),
-            depends=["transforms/_page_kernel.h", "transforms/_page_rules.h"],
+            depends=sorted(
+                path.relative_to(HERE).as_posix() for path in HERE.glob("transforms/_page_*.h")
+            ),
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
             py_limited_api=True,

@@ -2,7 +2,7 @@
 
 #include "_page_rules.h"
 
-static bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before)
+bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before)
 {
     int64_t end = 0, size = 0;
     bool sound = true;
@@ -16,8 +16,7 @@ static bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *
     return sound && size <= (int64_t)page->size;
 }
 
-/* Whether the tags may be followed without looking where they lead. */
-static bool are_sound(const Page *page)
+bool are_sound(const Page *page)
 {
     const int64_t *tags = page->tags, *closes = page->closes, *parents = page->parents;
     uint64_t count = page->count;
@@ -62,13 +61,12 @@ bool survey_rules(Rules *rules)
     return true;
 }
 
-static bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
+bool is_word(const RuleWord *word, const uint8_t *value, size_t length)
 {
     return word->length == length && !memcmp(word->letters, value, length);
 }
 
-/* The end of a word in lower case, in any case, that starts at `at`; 0 if none does. */
-static size_t behind_word(const uint8_t *value, size_t length, size_t at, const RuleWord *word)
+size_t behind_word(const uint8_t *value, size_t length, size_t at, const RuleWord *word)
 {
     if (length - at < word->length)
         return 0;
@@ -164,11 +162,8 @@ static bool ends_name(uint8_t byte)
     return is_python_space(byte) || byte == '=' || byte == '>' || byte == '/';
 }
 
-/* Whether an attribute of a tag makes it chrome; they are read as `ATTRIBUTE` of dom.py finds them. */
-static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
+bool next_attribute(const uint8_t *source, size_t at, size_t stop, Attribute *found)
 {
-    const uint8_t *source = rules->page->source;
-    size_t at = (size_t)rules->page->starts[tag], stop = (size_t)rules->page->stops[tag];
     while ((at = find_byte(source, stop, at, ' ')) < stop) {
         size_t end = at + 1;
         while (end < stop && !ends_name(source[end]))
@@ -177,12 +172,25 @@ static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
         size_t closing = value < stop && source[end] == '=' && source[end + 1] == '"' && end > at + 1
                              ? find_byte(source, stop, value, '"')
                              : stop;
-        for (int name = 0; closing < stop && name < RULE_ATTRIBUTES; name++)
-            if (is_word(&rules->tables->attributes[name], source + at, value - at)
-                && makes_chrome(rules->tables, name, source + value, closing - value))
-                return true;
-        at = closing < stop ? closing + 1 : end;
+        if (closing < stop) {
+            *found = (Attribute){at, value, closing};
+            return true;
+        }
+        at = end;
     }
+    return false;
+}
+
+/* Whether an attribute of a tag makes it chrome. */
+static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
+{
+    const uint8_t *source = rules->page->source;
+    size_t at = (size_t)rules->page->starts[tag], stop = (size_t)rules->page->stops[tag];
+    for (Attribute found; next_attribute(source, at, stop, &found); at = found.closing + 1)
+        for (int name = 0; name < RULE_ATTRIBUTES; name++)
+            if (is_word(&rules->tables->attributes[name], source + found.begin, found.value - found.begin)
+                && makes_chrome(rules->tables, name, source + found.value, found.closing - found.value))
+                return true;
     return false;
 }
 

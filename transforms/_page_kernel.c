@@ -194,34 +194,6 @@ static PyObject *read_tags_of(PyObject *module, PyObject *arguments)
 
 /* --- measure_blocks --- */
 
-static bool fill_words(NameTables *names, const uint8_t *words, size_t size)
-{
-    for (size_t at = 0; at < size; at += WORD_BYTES + EIGHT_BYTES)
-        if (!add_word(names, words + at, (int64_t)eight_from(words, size, at + WORD_BYTES)))
-            return false;
-    return true;
-}
-
-/* Attributes come as eight bytes from the space before them, which of these count, and a kind. */
-static bool fill_attributes(NameTables *names, const uint8_t *attributes, size_t size)
-{
-    enum { EACH = 3 * EIGHT_BYTES };
-    size_t count = 0;
-    for (size_t slot = 0; slot < ATTRIBUTE_SLOTS; slot++) {
-        names->attributes_from[slot] = (uint8_t)count;
-        for (size_t at = 0; at < size; at += EACH) {
-            uint64_t key = eight_from(attributes, size, at);
-            if (attribute_slot(key) == slot && count < MAX_ATTRIBUTES) {
-                names->attributes[count].key = key;
-                names->attributes[count].mask = eight_from(attributes, size, at + EIGHT_BYTES);
-                names->attributes[count++].kind = (int64_t)eight_from(attributes, size, at + 2 * EIGHT_BYTES);
-            }
-        }
-    }
-    names->attributes_from[ATTRIBUTE_SLOTS] = (uint8_t)count;
-    return count * EACH == size;
-}
-
 /* The tables of `_class_of_bytes`, each with two counters of 32 bits, as one of six shorter ones. */
 static bool fill_counters(MeasureTables *tables, const uint8_t *counters, size_t size)
 {
@@ -388,6 +360,8 @@ static PyMethodDef METHODS[] = {
     {"cover_tags", cover_tags, METH_VARARGS, "Which tags lie in chosen blocks, and at which one starts."},
     {"walk_tables", walk_tables, METH_VARARGS, "The tables for `read_steps`."},
     {"read_steps", read_steps, METH_VARARGS, "The steps of a page's content."},
+    {"classes_with", classes_with, METH_VARARGS, "The elements whose start tags hold a word, with their classes."},
+    {"weigh_pictures", weigh_pictures, METH_VARARGS, "The pictures that may be content, and captions beside them."},
     {NULL, NULL, 0, NULL},
 };
 

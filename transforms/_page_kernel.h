@@ -214,7 +214,8 @@ static inline size_t attribute_slot(uint64_t eight)
 
 /* Reads eight bytes at a time, so up to seven behind the value; what they hold does not matter. */
 uint64_t hash_of(const uint8_t *value, size_t length, uint64_t seed);
-bool add_word(NameTables *tables, const uint8_t *word, int64_t bits);
+bool fill_words(NameTables *names, const uint8_t *words, size_t size);
+bool fill_attributes(NameTables *names, const uint8_t *attributes, size_t size);
 Outcome read_names(const NameTables *tables, const Page *page, int64_t *bits, int32_t *classes);
 
 /* _page_survey.c */
@@ -336,5 +337,10 @@ PyObject *cover_tags(PyObject *module, PyObject *arguments);
 
 PyObject *walk_tables(PyObject *module, PyObject *arguments);
 PyObject *read_steps(PyObject *module, PyObject *arguments);
+
+/* _page_pictures.c, _page_labels.c: functions of the module */
+
+PyObject *weigh_pictures(PyObject *module, PyObject *arguments);
+PyObject *classes_with(PyObject *module, PyObject *arguments);
 
 #endif

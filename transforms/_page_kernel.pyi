@@ -114,3 +114,29 @@ def read_steps(
     images: npt.NDArray[np.bool_],
     /,
 ) -> list[tuple[int, bool, int, str]]: ...
+def classes_with(
+    words: bytes,
+    source: bytes,
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    closes: npt.NDArray[np.int64],
+    /,
+) -> list[tuple[int, bytes]]: ...
+def weigh_pictures(
+    tables: bytes,
+    source: bytes,
+    tags: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    closes: npt.NDArray[np.int64],
+    parents: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+    size: npt.NDArray[np.int64],
+    named: npt.NDArray[np.int64],
+    measures: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    chrome: npt.NDArray[np.bool_],
+    keep: npt.NDArray[np.bool_],
+    /,
+) -> tuple[list[tuple[int, int, bool, int, int]], list[int], bool]: ...

@@ -18,7 +18,7 @@ typedef struct {
     size_t count, slot_count;
 } Values;
 
-enum { UNKNOWN = -1, FIRST_SLOTS = 1024 };
+enum { UNKNOWN = -1, FIRST_SLOTS = 1024, EIGHT_BYTES = 8 };
 
 static bool is_lower(uint8_t byte)
 {
@@ -36,7 +36,7 @@ static size_t slot_of_word(const uint64_t key[2])
 }
 
 /* False where the table is full; `word` has `WORD_BYTES`, zeros behind its lower-case letters. */
-bool add_word(NameTables *tables, const uint8_t *word, int64_t bits)
+static bool add_word(NameTables *tables, const uint8_t *word, int64_t bits)
 {
     uint64_t key[2];
     memcpy(key, word, sizeof key);
@@ -49,6 +49,35 @@ bool add_word(NameTables *tables, const uint8_t *word, int64_t bits)
     tables->words[tables->word_count++].bits = bits;
     tables->word_slots[slot] = (uint16_t)tables->word_count;
     return true;
+}
+
+/* Words come with the bits of their groups; false where the table is full. */
+bool fill_words(NameTables *names, const uint8_t *words, size_t size)
+{
+    for (size_t at = 0; at < size; at += WORD_BYTES + EIGHT_BYTES)
+        if (!add_word(names, words + at, (int64_t)eight_from(words, size, at + WORD_BYTES)))
+            return false;
+    return true;
+}
+
+/* Attributes come as eight bytes from the space before them, which of these count, and a kind. */
+bool fill_attributes(NameTables *names, const uint8_t *attributes, size_t size)
+{
+    enum { EACH = 3 * EIGHT_BYTES };
+    size_t count = 0;
+    for (size_t slot = 0; slot < ATTRIBUTE_SLOTS; slot++) {
+        names->attributes_from[slot] = (uint8_t)count;
+        for (size_t at = 0; at < size; at += EACH) {
+            uint64_t key = eight_from(attributes, size, at);
+            if (attribute_slot(key) == slot && count < MAX_ATTRIBUTES) {
+                names->attributes[count].key = key;
+                names->attributes[count].mask = eight_from(attributes, size, at + EIGHT_BYTES);
+                names->attributes[count++].kind = (int64_t)eight_from(attributes, size, at + 2 * EIGHT_BYTES);
+            }
+        }
+    }
+    names->attributes_from[ATTRIBUTE_SLOTS] = (uint8_t)count;
+    return count * EACH == size;
 }
 
 /* The groups of a word, whose letters may be of either case. */

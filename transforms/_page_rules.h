@@ -80,9 +80,24 @@ static inline const float *measures_of(const Rules *rules, size_t block)
 
 /* _page_chrome.c */
 
+/* Whether the tags may be followed without looking where they lead. */
+bool are_sound(const Page *page);
+/* The same for blocks; fills the bytes of text before each, and before the end. */
+bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before);
+bool is_word(const RuleWord *word, const uint8_t *value, size_t length);
+/* The end of a word in lower case, in any case, that starts at `at`; 0 if none does. */
+size_t behind_word(const uint8_t *value, size_t length, size_t at, const RuleWord *word);
 /* Fills what is known by tag and by block; false where the arrays lead out of the page. */
 bool survey_rules(Rules *rules);
 void find_chrome(const Rules *rules);
+
+/* Where an attribute begins, its value, and the quote behind that. */
+typedef struct {
+    size_t begin, value, closing;
+} Attribute;
+
+/* The first attribute from a place on, in a tag that ends at `stop`, as `ATTRIBUTE` of dom.py finds it. */
+bool next_attribute(const uint8_t *source, size_t at, size_t stop, Attribute *found);
 
 /* _page_twins.c */
 

@@ -25,15 +25,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transforms import page_kernel
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
-from transforms.dom import Dom, code_table
+from transforms.dom import ATTRIBUTE, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_sources import declared_length
-from transforms.name_groups import BESIDE_CONTENT, GROUPS, says_caption
+from transforms.name_groups import (
+    BESIDE_CONTENT,
+    BESIDE_PARTS,
+    BESIDE_STARTS,
+    GROUPS,
+    says_caption,
+)
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Candidate = tuple[int, int, bool, int, int]
+"""A picture: its tag; its block; whether it stays, unless names say otherwise; how many elements,
+from it outward, are asked for the names of what is no content; and signs that it is an icon."""
 
 SOME_TEXT = 40
 """Visible bytes of text that can decide on a picture."""
@@ -54,15 +64,29 @@ LONGEST_TAG = 2000
 """Bytes of a start tag that are looked at."""
 REACH = 4
 """Blocks beyond the kept ones at which a picture may stay."""
+LEAD = 12
+"""Blocks before the first kept one at which a picture may lead in the content."""
 
+_SAYS_CAPTION = b"aption"
 _SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
 _ATTRIBUTE_NAME = re.compile(rb' ([^\s=>/]+)="[^"]*"')
+_NETWORKS = (
+    b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
+).split()
 _NETWORK_FILE = re.compile(
-    rb' src="[^"]*[/_-](?:facebook|twitter|linkedin|pinterest|instagram|whatsapp|youtube|tiktok'
-    rb"|telegram|reddit|rss)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
-    rb'\.(?:png|gif|svg|webp)[?"]',
+    rb' src="[^"]*[/_-](?:%b)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*'
+    rb'\.(?:png|gif|svg|webp)[?"]' % b"|".join(_NETWORKS),
     re.I,
 )
+# What is found holds these.
+_MAY_BE_BESIDE = re.compile(
+    rb' (?i:class|id)="[^"]*?(?:(?i:%b)|(?:(?<![a-z])|(?=[A-Z]))(?i:%b))'
+    % (b"|".join(BESIDE_PARTS), b"|".join(BESIDE_STARTS))
+)
+_MAY_BE_SIDES = re.compile(_SIDES.pattern, re.I)
+_MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(_NETWORKS), re.I)
+_TWO_SIDES, _NETWORK = 1, 2
+"""Signs of an icon, a bit each."""
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
 _UNWANTED = np.array(
@@ -83,18 +107,36 @@ def _running(values: npt.NDArray[Any]) -> Ints:
     return sums
 
 
-def _sure_captions(dom: Dom, blocks: Blocks) -> Flags:
-    """Whether each block is a caption by its element, or by its class alone."""
-    found = is_near(blocks, tag_bit("figcaption caption"))
-    places, place = [], dom.source.find(b"aption")
+def _classes(dom: Dom) -> list[tuple[int, bytes]]:
+    """The elements whose start tags speak of captions, and their classes."""
+    if page_kernel.AVAILABLE:
+        return page_kernel.classes_with(dom, _SAYS_CAPTION)
+    places, place = [], dom.source.find(_SAYS_CAPTION)
     while place >= 0:
         places.append(place)
-        place = dom.source.find(b"aption", place + 6)
+        place = dom.source.find(_SAYS_CAPTION, place + len(_SAYS_CAPTION))
     tags = np.searchsorted(dom.starts, places) - 1
-    for tag in dict.fromkeys(tags[places < dom.stops[tags]].tolist()):
-        if says_caption(dom.attribute(tag, "class")):
-            begin, end = np.searchsorted(blocks.first, (tag, int(dom.closes[tag]))).tolist()
-            found[begin:end] = True
+    tags = tags[(places < dom.stops[tags]) & (dom.closes[tags] > tags)]
+    found = []
+    for tag in dict.fromkeys(tags.tolist()):
+        attributes = dict(ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag]))
+        if value := attributes.get(b"class"):
+            found.append((tag, value))
+    return found
+
+
+def _caption_tags(dom: Dom) -> list[int]:
+    found = _classes(dom)
+    named = {value for value in {value for _, value in found} if says_caption(unescape(value))}
+    return [tag for tag, value in found if value in named]
+
+
+def _sure_captions(dom: Dom, blocks: Blocks, named: list[int]) -> Flags:
+    """Whether each block is a caption by its element, or by a class alone."""
+    found = is_near(blocks, tag_bit("figcaption caption"))
+    for tag in named:
+        begin, end = np.searchsorted(blocks.first, (tag, int(dom.closes[tag]))).tolist()
+        found[begin:end] = True
     return found & (blocks.size > 0) & (blocks.size < MAX_CAPTION)
 
 
@@ -105,13 +147,27 @@ def _captions(blocks: Blocks, sure: Flags) -> Flags:
     return sure | (found & (blocks.size > 0) & (blocks.size < MAX_CAPTION))
 
 
-def _is_icon(dom: Dom, picture: int) -> bool:
+def _signs(dom: Dom, picture: int) -> int:
+    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
+    sides = len(_MAY_BE_SIDES.findall(dom.source, start, stop)) > 1
+    return _TWO_SIDES * sides | _NETWORK * bool(_MAY_BE_NETWORK.search(dom.source, start, stop))
+
+
+def _is_icon(dom: Dom, picture: int, signs: int) -> bool:
     """Whether a picture declares two short sides, or its file is the sign of a social network."""
-    if _NETWORK_FILE.search(dom.source, dom.starts[picture], dom.stops[picture]):
+    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
+    if signs & _NETWORK and _NETWORK_FILE.search(dom.source, start, stop):
         return True
-    sides = _SIDES.findall(dom.source, dom.starts[picture], dom.stops[picture])
-    lengths = [declared_length(value.decode("utf-8", "replace")) for value in sides]
+    if not signs & _TWO_SIDES:
+        return False
+    sides = [value.decode("utf-8", "replace") for value in _SIDES.findall(dom.source, start, stop)]
+    lengths = [declared_length(value) for value in sides]
     return len(lengths) == 2 and all(length is not None and length <= ICON for length in lengths)
+
+
+def _tag_span(dom: Dom, element: int) -> tuple[int, int]:
+    start = int(dom.starts[element])
+    return start, min(int(dom.stops[element]), start + LONGEST_TAG)
 
 
 @dataclass(slots=True)
@@ -151,6 +207,8 @@ class _Surroundings:
         """Whether most of the text right around a picture is kept."""
         element = int(self.dom.parents[picture])
         for _ in range(MAX_STEPS):
+            if element < 0:
+                break
             begin, end = self._span(element)
             size = int(self.text[end] - self.text[begin])
             if size >= SOME_TEXT or element == 0:
@@ -158,21 +216,31 @@ class _Surroundings:
             element = int(self.dom.parents[element])
         return False
 
-    def is_beside_content(self, picture: int) -> bool:
-        """Whether a picture, or a small box right around it, has the name of what is no content."""
-        dom, element = self.dom, picture
-        for _ in range(NAMED_BOXES):
-            start = int(dom.starts[element])
-            stop = min(int(dom.stops[element]), start + LONGEST_TAG)
-            if BESIDE_CONTENT.search(dom.source, start, stop):
-                return True
+    def named_boxes(self, picture: int) -> int:
+        """How many elements, from a picture outward, may have the name of what is no content.
+
+        Only small boxes right around a picture count, up to the last one that may.
+        """
+        dom, element, named = self.dom, picture, 0
+        for number in range(1, NAMED_BOXES + 1):
+            if _MAY_BE_BESIDE.search(dom.source, *_tag_span(dom, element)):
+                named = number
             element = int(dom.parents[element])
             if element <= 0:
                 break
             begin, end = self._span(element)
             if self.all_text[end] - self.all_text[begin] > GAP:
                 break
-        return False
+        return named
+
+
+def _is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
+    """Whether one of some elements, from a picture outward, has the name of what is no content."""
+    for _ in range(boxes):
+        if BESIDE_CONTENT.search(dom.source, *_tag_span(dom, picture)):
+            return True
+        picture = int(dom.parents[picture])
+    return False
 
 
 def select_pictures(
@@ -187,16 +255,79 @@ def select_pictures(
         chrome: Which blocks are sure chrome.
         scores: The log-odds of each block.
     """
-    tags = np.flatnonzero(_IMAGES[np.maximum(dom.tags, 0)])
-    count = len(keep)
     chosen = np.zeros(len(dom), np.bool_)
+    captions = np.zeros(len(keep), np.bool_)
+    if not blocks.images.any():
+        return chosen, captions
+    weigh = weigh_pictures
+    if page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST:
+        weigh = page_kernel.weigh_pictures
+    pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
+    for tag, _, stays, boxes, signs in pictures:
+        if stays and not (_is_beside_content(dom, tag, boxes) or _is_icon(dom, tag, signs)):
+            chosen[tag] = True
+    if in_noscript:
+        _drop_previews(dom, chosen, [picture[0] for picture in pictures])
+    # Captions go with their pictures.
+    if near:
+        places = {place for tag, place, *_ in pictures if chosen[tag]}
+        captions[[at for at in near if not places.isdisjoint((at - 1, at, at + 1))]] = True
+    return chosen, captions
+
+
+def _drop_previews(dom: Dom, chosen: Flags, tags: list[int]) -> None:
+    """Leaves out pictures that a script replaces by the one of the same size in a `noscript`.
+
+    Such a preview has a file of its own, a few dozen pixels wide, and is shown blurred. One that
+    names its own replacement is no preview: `interleave.py` tells such twins.
+    """
+    for plain in dom.positions("noscript"):
+        begin = bisect_left(tags, plain)
+        pictures = tags[begin : bisect_left(tags, int(dom.closes[plain]), begin)]
+        if len(pictures) != 1 or not chosen[pictures[0]]:
+            continue
+        sides = _SIDES.findall(dom.source, dom.starts[pictures[0]], dom.stops[pictures[0]])
+        if len(sides) != 2:
+            continue
+        first = bisect_left(tags, int(dom.parents[plain]))
+        for other in tags[max(first, begin - 2) : begin]:
+            tag = dom.source[dom.starts[other] : dom.stops[other]]
+            if _SIDES.findall(tag) != sides:
+                continue
+            if sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag)) == 1:
+                chosen[other] = False
+
+
+def weigh_pictures(
+    dom: Dom,
+    blocks: Blocks,
+    keep: Flags,
+    chrome: Flags,
+    scores: npt.NDArray[np.float32],
+    named: list[int],
+) -> tuple[list[Candidate], list[int], bool]:
+    """What places, texts and links say of the pictures of a page.
+
+    Args:
+        dom: The page.
+        blocks: Its blocks.
+        keep: Which of them are kept.
+        chrome: Which are sure chrome.
+        scores: The log-odds of each.
+        named: Elements that are captions by their class.
+
+    Returns:
+        The pictures that may be content, in order; the blocks of captions right beside one that
+        stays; and whether a picture stands in a `noscript`.
+    """
+    tags = np.flatnonzero(_IMAGES[np.maximum(dom.tags, 0)])
     places = np.searchsorted(blocks.first, tags, side="right") - 1
     # Also tags at which a block starts belong to the block.
     inside = (places >= 0) & (tags <= blocks.last[np.maximum(places, 0)])
     tags, places = tags[inside], places[inside]
     if not len(tags) or not keep.any():
-        return chosen, np.zeros(count, np.bool_)
-    sure_caption = _sure_captions(dom, blocks)
+        return [], [], False
+    sure_caption = _sure_captions(dom, blocks, named)
     caption = _captions(blocks, sure_caption)
     candidate = _may_stay(dom, blocks, keep, chrome, scores, caption)[places]
     tags, places = tags[candidate], places[candidate]
@@ -207,43 +338,23 @@ def select_pictures(
         dom, blocks.first.tolist(), *map(_running, (blocks.size, text, text * keep))
     )
     between = around.gaps(keep) <= GAP
-    liked = scores > SURE
+    found: list[Candidate] = []
+    beside = np.zeros(len(keep) + 2, np.bool_)
     for (tag, place), verdict in zip(pictures, verdicts, strict=True):
-        if verdict in (STAYS, GOES):
-            chosen[tag] = verdict == STAYS
-        elif keep[place]:
-            chosen[tag] = True
-        elif scores[place] < VERY_SURE and around.is_beside_content(tag):
-            continue
-        elif liked[place]:
-            chosen[tag] = True
-        elif not _is_icon(dom, tag):
-            chosen[tag] = (verdict == NO_CARD and between[place]) or around.is_among_kept(tag)
-    _drop_previews(dom, chosen, tags)
-    # Captions go with their pictures.
-    with_picture = np.zeros(count + 2, np.bool_)
-    with_picture[1 + places[chosen[tags]]] = True
-    beside = with_picture[:-2] | with_picture[1:-1] | with_picture[2:]
-    return chosen, caption & beside & ~chrome
-
-
-def _drop_previews(dom: Dom, chosen: Flags, tags: Ints) -> None:
-    """Leaves out pictures that a script replaces by the one of the same size in a `noscript`.
-
-    Such a preview has a file of its own, a few dozen pixels wide, and is shown blurred. One that
-    names its own replacement is no preview: `interleave.py` tells such twins.
-    """
-    for plain in dom.positions("noscript"):
-        pictures = tags[slice(*np.searchsorted(tags, (plain, dom.closes[plain])))]
-        if len(pictures) != 1 or not chosen[pictures[0]]:
-            continue
-        sides = _SIDES.findall(dom.source, dom.starts[pictures[0]], dom.stops[pictures[0]])
-        around = int(dom.parents[plain])
-        for other in tags[slice(*np.searchsorted(tags, (around, plain)))].tolist()[-2:]:
-            tag = dom.source[dom.starts[other] : dom.stops[other]]
-            named = sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag))
-            if len(sides) == 2 and named == 1 and _SIDES.findall(tag) == sides:
-                chosen[other] = False
+        if verdict in (STAYS, GOES) or keep[place]:
+            found.append((tag, place, verdict != GOES, 0, 0))
+        else:
+            liked = bool(scores[place] > SURE)
+            stays = liked or (verdict == NO_CARD and bool(between[place]))
+            stays = stays or around.is_among_kept(tag)
+            boxes = around.named_boxes(tag) if stays and scores[place] < VERY_SURE else 0
+            signs = _signs(dom, tag) if stays and not liked else 0
+            found.append((tag, place, stays, boxes, signs))
+        if found[-1][2]:
+            beside[place : place + 3] = True
+    near = np.flatnonzero(caption & beside[1:-1] & ~chrome).tolist()
+    spans = ((tag, dom.closes[tag]) for tag in dom.positions("noscript"))
+    return found, near, any(np.ptp(np.searchsorted(tags, span)) for span in spans)
 
 
 def _may_stay(
@@ -268,8 +379,7 @@ def _may_stay(
         last += 1
     while start > 0 and goes_on[start - 1]:
         start -= 1
-    numbers = np.arange(len(keep))
-    liked = scores > SURE
+    numbers, liked = np.arange(len(keep)), scores > SURE
     near = numbers >= np.minimum(start, first - np.where(liked, REACH, 1))
     near &= numbers <= last + np.where(liked | figure, REACH, 0)
     may_stay: Flags = keep | (near & ~bad)
@@ -287,4 +397,4 @@ def _lead_start(dom: Dom, blocks: Blocks, first_kept: int) -> int:
     houses = houses[dom.closes[houses] > first]
     if len(houses):
         start = min(start, int(np.searchsorted(blocks.first, houses[-1])))
-    return max(start, first_kept - 12)
+    return max(start, first_kept - LEAD)

@@ -35,6 +35,10 @@ MAX_CARDS = 2000
 """Pictures of a page that are looked at; more are no cards."""
 MAX_STEPS = 12
 """Elements around a picture that are looked at."""
+LINK_STEPS = 6
+"""Those of them that may be the link that a picture stands in."""
+PROSE_STEPS = 3
+"""Elements around a card that may have paragraphs of their own."""
 MAX_LINKS = 32
 """Links to one page that are looked at."""
 WIDEST_CARD = 20_000
@@ -42,7 +46,9 @@ WIDEST_CARD = 20_000
 LONGEST_LINK = 4000
 """Bytes of the start tag of a link, and of what stands in it, that are looked at."""
 
-_PICTURE_FILE = re.compile(rb"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])", re.I)
+_HREF = b' href="'
+_ENDINGS = b"jpg jpeg png gif webp avif bmp tif tiff".split()
+_PICTURE_FILE = re.compile(rb"\.(?:%b)(?:$|[?#])" % b"|".join(_ENDINGS), re.I)
 _NO_TEXT = re.compile(rb"<[^>]*>|&nbsp;|\s+")
 _A = CODES["a"]
 
@@ -64,7 +70,7 @@ class Card:
 def _link_around(dom: Dom, picture: int) -> int:
     """The link that a picture stands in, -1 where there is none near."""
     element = picture
-    for _ in range(6):
+    for _ in range(LINK_STEPS):
         element = int(dom.parents[element])
         if element <= 0:
             return -1
@@ -76,10 +82,10 @@ def _link_around(dom: Dom, picture: int) -> int:
 def _reference(dom: Dom, link: int) -> bytes:
     """The attribute that says where a link leads, with its name; empty if to no other page."""
     source, stop = dom.source, min(int(dom.stops[link]), int(dom.starts[link]) + LONGEST_LINK)
-    begin = source.find(b' href="', dom.starts[link], stop)
-    end = source.find(b'"', begin + 7, stop) + 1
+    begin = source.find(_HREF, dom.starts[link], stop)
+    end = source.find(b'"', begin + len(_HREF), stop) + 1
     reference = source[begin:end] if begin >= 0 and end > 0 else b""
-    if reference[7:8] in b'#"' or _PICTURE_FILE.search(reference[:-1]):
+    if reference[len(_HREF) :][:1] in b'#"' or _PICTURE_FILE.search(reference[:-1]):
         return b""
     return reference
 
@@ -113,7 +119,7 @@ def card_around(dom: Dom, picture: int) -> Card | None:
                     return Card(element, other)
             if links > MAX_LINKS:
                 return None
-            place = dom.source.find(reference, place + 7, end)
+            place = dom.source.find(reference, place + len(_HREF), end)
         element = int(dom.parents[element])
     return None
 
@@ -134,7 +140,7 @@ def prose_of_elements(dom: Dom, blocks: Blocks, chosen: Flags) -> Ints:
 def _is_among_prose(dom: Dom, prose: Ints, card: Card) -> bool:
     """Whether a card stands in an element that has paragraphs of its own."""
     element = card.element
-    for _ in range(3):
+    for _ in range(PROSE_STEPS):
         element = int(dom.parents[element])
         if element <= 0:
             return False

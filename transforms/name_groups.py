@@ -117,11 +117,20 @@ HINTS = word_set(
 """In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
 letters, or the first eight."""
 
+BESIDE_PARTS = (
+    b"advert adsense sponsor promo werbung anzeige publicid publicit leaderboard affiliate".split()
+)
+"""What names of advertisements hold."""
+BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic".split()
+"""Words in names of the portraits of authors."""
+
 BESIDE_CONTENT = re.compile(
     rb' (?:class|id)="[^"]*?(?:'
     # Not the group `ad`, into which an identifier in hexadecimal may fall: `b9ad`.
-    rb"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])|advert|adsense"
-    rb"|sponsor|promo|werbung|anzeige|publicid|publicit|leaderboard|affiliate"
-    rb"|(?<![a-z])(?:author|byline|profile|avatar|gravatar|headshot|userpic)(?![a-z]))"
+    rb"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])"
+    rb"|%b|(?<![a-z])(?:%b)(?![a-z]))" % (b"|".join(BESIDE_PARTS), b"|".join(BESIDE_WORDS))
 )
 """A class or id, in a start tag, of an advertisement or of the portrait of an author."""
+
+BESIDE_STARTS = [b"ad", b"dfp", b"gpt", *BESIDE_WORDS]
+"""In lower case, how words begin one of which, or a part, all that `BESIDE_CONTENT` finds holds."""

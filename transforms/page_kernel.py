@@ -25,6 +25,7 @@ else:
 
 if TYPE_CHECKING:
     from transforms.content_features import Blocks
+    from transforms.content_images import Candidate
     from transforms.content_model import ContentModel
     from transforms.dom import Dom
     from transforms.main_content import Content
@@ -310,4 +311,69 @@ def read_steps(dom: "Dom", content: "Content") -> "list[Step]":
         content.kept,
         content.opens_line,
         content.images,
+    )
+
+
+def classes_with(dom: "Dom", word: bytes) -> list[tuple[int, bytes]]:
+    """The elements whose start tags hold a word, and their classes, which are not empty."""
+    words = _rule_words([word, b' class="'], 2)
+    return _page_kernel.classes_with(words, dom.source, dom.starts, dom.stops, dom.closes)
+
+
+@cache
+def _picture_tables() -> bytes:
+    from transforms import content_images as images
+    from transforms import image_cards as cards
+    from transforms import name_groups as groups
+    from transforms.content_features import BITS, LINKED_SHARE, tag_bit
+    from transforms.dom import code_table
+
+    numbers = [
+        images.SOME_TEXT, images.GAP, images.MAX_CAPTION, images.REACH, images.LEAD,
+        images.NAMED_BOXES, images.LONGEST_TAG, cards.MAX_STEPS, cards.HEADLINE,
+        cards.LARGEST_CARD, cards.PROSE, cards.ARTICLE, cards.AMONG_PROSE, cards.LINK_STEPS,
+        cards.PROSE_STEPS, cards.MAX_CARDS, cards.MAX_LINKS, cards.WIDEST_CARD, cards.LONGEST_LINK,
+        LINKED_SHARE,
+        BITS - tag_bit("figcaption caption"), BITS - list(groups.GROUPS).index("figure"),
+        2 * BITS - tag_bit("figure picture"), *(BITS - images._UNWANTED),
+    ]  # fmt: skip
+    lists = [cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, images._NETWORKS]
+    # In the order of the kernel's bits.
+    traits = map(code_table, ("img amp-img", "article main", "h1", "a", "noscript"))
+    return b"".join(
+        (
+            np.array([images.SURE, images.VERY_SURE, cards.SURE_CARD, 0], np.float32).tobytes(),
+            np.array(numbers, np.int64).tobytes(),
+            _rule_words([cards._HREF, b"class", b"id", b"width", b"height", b"src"], 6),
+            *(_rule_words(words, 12) for words in lists),
+            _bit_table(tuple(traits)).ljust(256, b"\0"),
+        )
+    )
+
+
+def weigh_pictures(
+    dom: "Dom",
+    blocks: "Blocks",
+    keep: Flags,
+    chrome: Flags,
+    scores: npt.NDArray[np.float32],
+    named: list[int],
+) -> "tuple[list[Candidate], list[int], bool]":
+    """What `content_images.weigh_pictures` gives for a page of up to `LARGEST` bytes."""
+    return _page_kernel.weigh_pictures(
+        _picture_tables(),
+        dom.source,
+        dom.tags,
+        dom.starts,
+        dom.stops,
+        dom.closes,
+        dom.parents,
+        blocks.first,
+        blocks.last,
+        blocks.size,
+        np.array(named, np.int64),
+        blocks.measures,
+        scores,
+        chrome,
+        keep,
     )
