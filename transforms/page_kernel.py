@@ -1,8 +1,10 @@
 """Pages read in C where a compiler was there at installation: the same numbers, many times faster.
 
-Reading tags (`dom.py`), measuring blocks (`content_features.py`, `content_names.py`) and settling
-them by rules (`content_rules.py`, `main_content.py`) would be most of what a page costs: some
-hundred numpy calls on arrays of a thousand entries, each of which costs more than its arithmetic.
+Reading tags (`dom.py`), measuring blocks (`content_features.py`, `content_names.py`), weighing them
+(`content_model.py`), settling them by rules (`content_rules.py`, `main_content.py`), weighing
+pictures (`content_images.py`, `image_cards.py`) and listing the steps of the walk (`page_walk.py`)
+would be most of what a page costs: some hundred numpy calls on arrays of a thousand entries, each
+of which costs more than its arithmetic.
 The kernel (`_page_*.c`) does the same in a few passes. The numpy code stays: it is the description,
 the reference that the kernel is tested against, and what runs where the kernel was not built.
 Whatever has a name (elements, words, attributes) is named there and handed to the kernel once.
