@@ -70,12 +70,9 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)
-# Not the page about a picture (`File:Harbour.jpg`), as wikis link to.
-_PICTURE_FILE = re.compile(
-    r"^(?!.*(?:/|^|=)(?:file|image|datei|fichier|archivo|bestand|plik):)"
-    r".*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])",
-    re.I | re.S,
-)
+_PICTURE_FILE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])", re.I)
+# The page about a picture (`File:Harbour.jpg`), as wikis link to.
+_PICTURE_PAGE = re.compile(r"(?:/|^|=)(?:file|image|datei|fichier|archivo|bestand|plik):", re.I)
 _LENGTH = re.compile(r"\s*\+?(\d{1,6})(?:\.\d*)?\s*(?:px)?\s*$")
 
 
@@ -148,7 +145,7 @@ def is_svg(url: str) -> bool:
 
 def picture_file(href: str, base: str) -> str | None:
     """The URL a link leads to, if it is that of a picture file."""
-    if not _PICTURE_FILE.search(href):
+    if not _PICTURE_FILE.search(href) or _PICTURE_PAGE.search(href):
         return None
     return _url(base, href)
 
