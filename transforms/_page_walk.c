@@ -76,20 +76,22 @@ static bool matches(const Pattern *pattern, uint64_t eight)
 static bool is_named(const WalkPage *page, size_t tag)
 {
     const WalkTables *tables = page->tables;
-    size_t at = (size_t)page->starts[tag], stop = (size_t)page->stops[tag];
-    do
-        at = find_byte(page->source, stop, at + 1, ' ');
-    while (at < stop && eight_from(page->source, stop, at) != tables->class);
-    for (at += EIGHT_BYTES; at < stop && page->source[at] != '"'; at++) {
-        uint8_t octet = page->source[at];
-        if (octet & 0x80)
-            return true;
-        if (!tables->starts_hint[octet])
+    size_t place = (size_t)page->starts[tag], stop = (size_t)page->stops[tag];
+    /* A value may end as an attribute begins: whatever may be the class is looked at. */
+    while ((place = find_byte(page->source, stop, place + 1, ' ')) < stop) {
+        if (eight_from(page->source, stop, place) != tables->class)
             continue;
-        uint64_t eight = eight_from(page->source, stop, at);
-        for (size_t nth = 0; nth < tables->hint_count; nth++)
-            if (matches(&tables->hints[nth], eight))
+        for (size_t at = place + EIGHT_BYTES; at < stop && page->source[at] != '"'; at++) {
+            uint8_t octet = page->source[at];
+            if (octet & 0x80)
                 return true;
+            if (!tables->starts_hint[octet])
+                continue;
+            uint64_t eight = eight_from(page->source, stop, at);
+            for (size_t nth = 0; nth < tables->hint_count; nth++)
+                if (matches(&tables->hints[nth], eight))
+                    return true;
+        }
     }
     return false;
 }

@@ -63,6 +63,7 @@ _CANDIDATE = re.compile(
     # Only commas at the end of a URL end its candidate; else its descriptors follow.
     r"[\s,]*(\S+)(?:(?<=,)|\s*((?:\([^)]*(?:\)|\Z)|[^,(])*),?)"
 )
+_GAPS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + ","
 _DESCRIPTOR = re.compile(r"(?:^|\s)(\d+(?:\.\d+)?)([wx])(?:\s|$)")
 _PLACEHOLDER = re.compile(
     r"(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
@@ -91,7 +92,8 @@ def parse_srcset(srcset: str) -> list[tuple[str, float, float]]:
     Follows the standard (html.spec.whatwg.org, "parsing a srcset attribute"): a URL runs to the
     next white space, so commas inside it belong to it; only trailing commas end the candidate.
     """
-    srcset = srcset[:MAX_SRCSET_LENGTH]
+    # White space and commas without a URL behind them would be tried from each place on.
+    srcset = srcset[:MAX_SRCSET_LENGTH].rstrip(_GAPS)
     candidates = []
     for url, descriptors in _CANDIDATE.findall(srcset):
         width = density = 0.0

@@ -76,8 +76,9 @@ def plain_blanks(text: str) -> str:
 
 def _is_named(dom: Dom, tag: int) -> bool:
     """Whether the class of an element may be one that `name_groups.py` knows."""
-    _, _, behind = dom.source[dom.starts[tag] : dom.stops[tag]].partition(CLASS)
-    return _HINT.search(behind.partition(b'"')[0]) is not None
+    # A value may end as an attribute begins: whatever may be the class is looked at.
+    _, *behind = dom.source[dom.starts[tag] : dom.stops[tag]].split(CLASS)
+    return any(_HINT.search(each.partition(b'"')[0]) for each in behind)
 
 
 def _actions(dom: Dom, content: Content) -> npt.NDArray[np.uint8]:
