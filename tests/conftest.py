@@ -48,6 +48,8 @@ def hang_guard(seconds: float = 60.0) -> Iterator[None]:
         (signal.ITIMER_PROF, signal.SIGPROF, seconds),
         (signal.ITIMER_REAL, signal.SIGALRM, 10 * seconds),
     )
+    if signal.getitimer(signal.ITIMER_PROF)[0]:
+        raise RuntimeError("hang_guard inside a hang_guard: its timers are those of the outer one")
     before = [signal.signal(number, expire) for _, number, _ in limits]
     try:
         for timer, _, limit in limits:

@@ -137,7 +137,7 @@ static size_t tag_before(const Page *page, size_t low, size_t high, size_t place
 typedef struct {
     const uint8_t *reference;
     size_t length;
-    int64_t here;  /* links in the element */
+    int64_t here;  /* links, and what reads like one, in the element */
     int64_t links; /* in it and all those in it, each counted as often as it was in one */
 } Search;
 
@@ -148,9 +148,8 @@ static size_t find_link(const Pictures *pictures, Search *search, size_t element
     size_t tag = element, behind = (size_t)page->closes[element] + 1, name = pictures->tables->href.length;
     for (; (from = find_bytes(page->source, from, stop, search->reference, search->length)) < stop; from += name) {
         tag = tag_before(page, tag, behind, from);
-        if ((int64_t)from >= page->stops[tag] || !(picture_trait(pictures, tag) & IS_ANCHOR))
-            continue;
-        if (has_headline(pictures, tag))
+        bool is_link = (int64_t)from < page->stops[tag] && picture_trait(pictures, tag) & IS_ANCHOR;
+        if (is_link && has_headline(pictures, tag))
             return tag;
         search->here++;
         if (++search->links > pictures->tables->max_links)

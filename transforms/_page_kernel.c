@@ -219,7 +219,7 @@ static PyObject *measure_tables(PyObject *module, PyObject *arguments)
                           &last_edges, &last_size, &levels, &first_count, &last_count, &groups, &bits, &sentence))
         return NULL;
     bool agree = words_size % (WORD_BYTES + EIGHT_BYTES) == 0 && attributes_size % (3 * EIGHT_BYTES) == 0
-                 && traits_size <= MAX_CODES && tag_bits_size == traits_size * EIGHT_BYTES
+                 && traits_size > 0 && traits_size <= MAX_CODES && tag_bits_size == traits_size * EIGHT_BYTES
                  && counted_size <= MAX_COUNTED && counters_size == TABLES * OCTETS * EIGHT_BYTES
                  && first_size == OCTETS && last_size == OCTETS && levels == LEVELS && first_count >= 0
                  && first_count <= 8 && last_count >= 0 && last_count <= 8 && groups >= 0 && groups < 64

@@ -188,7 +188,8 @@ static bool are_words(const RuleWord *words, size_t count, size_t shortest)
 /* An attribute has a letter, `=` and `"`. */
 static bool are_tables(const RuleTables *tables)
 {
-    return are_words(tables->attributes, RULE_ATTRIBUTES, 3) && are_words(&tables->found_later, 1, 1)
+    return tables->max_share >= 0 && tables->max_share <= PERCENT && tables->max_linked >= 0
+           && tables->max_linked <= PERCENT && are_words(tables->attributes, RULE_ATTRIBUTES, 3) && are_words(&tables->found_later, 1, 1)
            && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
 }
 

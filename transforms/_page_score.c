@@ -84,8 +84,7 @@ INLINE void find_numbers(const float *values, size_t width, Sparse *found)
 }
 
 /* Adds a vector times `eights` columns of eight to as many sums. */
-INLINE void add_columns(const float *weights, size_t stride,
-                                                              const Sparse *values, size_t eights, float *into)
+INLINE void add_columns(const float *weights, size_t stride, const Sparse *values, size_t eights, float *into)
 {
     Eight sums[MOST_EIGHTS];
 #pragma GCC unroll 6
@@ -321,9 +320,12 @@ PyObject *network(PyObject *module, PyObject *arguments)
 static bool are_blocks(const Network *network, const ScoredBlocks *blocks, const Py_buffer *arrays)
 {
     uint64_t count = blocks->count;
-    bool fit = (size_t)arrays[1].len == count * 2 * LEVELS * sizeof(int64_t)
-               && (size_t)arrays[2].len == count * network->layers[0].inputs * sizeof(float)
-               && (size_t)arrays[3].len == network->page_inputs * sizeof(float);
+    bool fit = arrays[0].len % (Py_ssize_t)sizeof(int64_t) == 0;
+    for (int nth = 0; nth < 4; nth++)
+        fit &= (uintptr_t)arrays[nth].buf % (nth < 2 ? sizeof(int64_t) : sizeof(float)) == 0;
+    fit &= (size_t)arrays[1].len == count * 2 * LEVELS * sizeof(int64_t)
+           && (size_t)arrays[2].len == count * network->layers[0].inputs * sizeof(float)
+           && (size_t)arrays[3].len == network->page_inputs * sizeof(float);
     for (size_t level = 0; fit && level < LEVELS; level++) {
         const int64_t *begins = blocks->ranges + 2 * level * count, *ends = begins + count;
         for (size_t nth = 0; nth < count; nth++)

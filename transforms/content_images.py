@@ -28,7 +28,7 @@ import numpy.typing as npt
 from transforms import page_kernel
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
-from transforms.dom import ATTRIBUTE, Dom, code_table, unescape
+from transforms.dom import ATTRIBUTE, CODES, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_sources import declared_length
 from transforms.name_groups import (
@@ -62,6 +62,8 @@ NAMED_BOXES = 4
 """Elements whose names tell what a picture is: it, and those right around it."""
 LONGEST_TAG = 2000
 """Bytes of a start tag that are looked at."""
+LARGEST_FIGURE = 200
+"""Tags of a figure in which its caption is looked for."""
 REACH = 4
 """Blocks beyond the kept ones at which a picture may stay."""
 LEAD = 12
@@ -69,12 +71,15 @@ LEAD = 12
 
 _SAYS_CAPTION = b"aption"
 _SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
-_ATTRIBUTE_NAME = re.compile(rb' ([^\s=>/]+)="[^"]*"')
+_MARKUP = re.compile(rb"<[^>]*>")
+_SOURCE = re.compile(rb' src="([^"]*)"')
 _NETWORKS = (
     b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
 ).split()
 _NETWORK_FILE = re.compile(
-    rb' src="[^"]*[/_-](?:%b)(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*'
+    # Named after the network alone: a picture of its growth is not.
+    rb' src="[^"]*/(?:(?:icons?|ico|logos?|social|share|follow|btn|button)[-_])*(?:%b)'
+    rb"(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
     rb'\.(?:png|gif|svg|webp)[?"]' % b"|".join(_NETWORKS),
     re.I,
 )
@@ -87,6 +92,7 @@ _MAY_BE_SIDES = re.compile(_SIDES.pattern, re.I)
 _MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(_NETWORKS), re.I)
 _TWO_SIDES, _NETWORK = 1, 2
 """Signs of an icon, a bit each."""
+_FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
 _UNWANTED = np.array(
@@ -155,14 +161,16 @@ def _signs(dom: Dom, picture: int) -> int:
 
 def _is_icon(dom: Dom, picture: int, signs: int) -> bool:
     """Whether a picture declares two short sides, or its file is the sign of a social network."""
-    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
-    if signs & _NETWORK and _NETWORK_FILE.search(dom.source, start, stop):
-        return True
-    if not signs & _TWO_SIDES:
+    if not signs:
         return False
+    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
     sides = [value.decode("utf-8", "replace") for value in _SIDES.findall(dom.source, start, stop)]
     lengths = [declared_length(value) for value in sides]
-    return len(lengths) == 2 and all(length is not None and length <= ICON for length in lengths)
+    if any(length is not None and length > ICON for length in lengths):
+        return False
+    if len(lengths) == 2 and None not in lengths:
+        return True
+    return bool(signs & _NETWORK and _NETWORK_FILE.search(dom.source, start, stop))
 
 
 def _tag_span(dom: Dom, element: int) -> tuple[int, int]:
@@ -235,8 +243,15 @@ class _Surroundings:
 
 
 def _is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
-    """Whether one of some elements, from a picture outward, has the name of what is no content."""
+    """Whether one of some elements, from a picture outward, has the name of what is no content.
+
+    A figure with a caption is shown for its own sake.
+    """
     for _ in range(boxes):
+        if dom.tags[picture] == _FIGURE:
+            end = min(int(dom.closes[picture]), picture + LARGEST_FIGURE)
+            if (dom.tags[picture:end] == _FIGCAPTION).any():
+                return False
         if BESIDE_CONTENT.search(dom.source, *_tag_span(dom, picture)):
             return True
         picture = int(dom.parents[picture])
@@ -280,21 +295,27 @@ def _drop_previews(dom: Dom, chosen: Flags, tags: list[int]) -> None:
     Such a preview has a file of its own, a few dozen pixels wide, and is shown blurred. One that
     names its own replacement is no preview: `interleave.py` tells such twins.
     """
+    source, inside = dom.source, -1
     for plain in dom.positions("noscript"):
+        inside_before, inside = inside, int(dom.closes[plain])
         begin = bisect_left(tags, plain)
-        pictures = tags[begin : bisect_left(tags, int(dom.closes[plain]), begin)]
+        pictures = tags[begin : bisect_left(tags, inside, begin)]
         if len(pictures) != 1 or not chosen[pictures[0]]:
             continue
-        sides = _SIDES.findall(dom.source, dom.starts[pictures[0]], dom.stops[pictures[0]])
-        if len(sides) != 2:
-            continue
-        first = bisect_left(tags, int(dom.parents[plain]))
-        for other in tags[max(first, begin - 2) : begin]:
-            tag = dom.source[dom.starts[other] : dom.stops[other]]
-            if _SIDES.findall(tag) != sides:
-                continue
-            if sum(b"src" in name for name in _ATTRIBUTE_NAME.findall(tag)) == 1:
-                chosen[other] = False
+        twin = source[dom.starts[pictures[0]] : dom.stops[pictures[0]]]
+        sides = _SIDES.findall(twin)
+        # Back to the first that has a source: an `img` without one is filled by the script.
+        for other in tags[max(begin - 2, 0) : begin][::-1]:
+            between = source[dom.stops[other] : dom.starts[plain]][: LONGEST_TAG + 1]
+            is_beside = other > max(int(dom.parents[plain]), inside_before)
+            if not is_beside or len(between) > LONGEST_TAG or _MARKUP.sub(b"", between).strip():
+                break
+            tag = source[dom.starts[other] : dom.stops[other]]
+            sources = [name for name, _ in ATTRIBUTE.findall(tag) if b"src" in name]
+            if sources:
+                if sources == [b"src"] and len(sides) == 2 and _SIDES.findall(tag) == sides:
+                    chosen[other] &= _SOURCE.findall(tag) == _SOURCE.findall(twin)
+                break
 
 
 def weigh_pictures(

@@ -40,7 +40,7 @@ LINK_STEPS = 6
 PROSE_STEPS = 3
 """Elements around a card that may have paragraphs of their own."""
 MAX_LINKS = 32
-"""Links to one page that are looked at."""
+"""Links to one page, and texts that read like one, that are looked at."""
 WIDEST_CARD = 20_000
 """Bytes of markup of a card, at most."""
 LONGEST_LINK = 4000
@@ -113,10 +113,10 @@ def card_around(dom: Dom, picture: int) -> Card | None:
         place = dom.source.find(reference, begin, end)
         while place >= 0:
             other = int(np.searchsorted(dom.starts, place)) - 1
-            if place < dom.stops[other] and dom.tags[other] == _A:
-                links += 1
-                if _has_headline(dom, other):
-                    return Card(element, other)
+            links += 1
+            is_link = place < dom.stops[other] and dom.tags[other] == _A
+            if is_link and _has_headline(dom, other):
+                return Card(element, other)
             if links > MAX_LINKS:
                 return None
             place = dom.source.find(reference, place + len(_HREF), end)

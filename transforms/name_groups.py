@@ -117,9 +117,7 @@ HINTS = word_set(
 """In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
 letters, or the first eight."""
 
-BESIDE_PARTS = (
-    b"advert adsense sponsor promo werbung anzeige publicid publicit leaderboard affiliate".split()
-)
+BESIDE_PARTS = b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate".split()
 """What names of advertisements hold."""
 BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic".split()
 """Words in names of the portraits of authors."""
@@ -128,7 +126,10 @@ BESIDE_CONTENT = re.compile(
     rb' (?:class|id)="[^"]*?(?:'
     # Not the group `ad`, into which an identifier in hexadecimal may fall: `b9ad`.
     rb"(?<![A-Za-z0-9])(?:ads?|dfp|gpt)(?![a-z])|(?<![A-Z0-9])A[dD]s?(?![a-z])"
-    rb"|%b|(?<![a-z])(?:%b)(?![a-z]))" % (b"|".join(BESIDE_PARTS), b"|".join(BESIDE_WORDS))
+    # Up to the end of the word: a promontory is no promotion, and `anzeigen` shows.
+    rb"|(?:advert(?:s|i[sz]e[a-z]*|i[sz]ing|orial)?|adsense|sponsor(?:s|ed|ing|ship)?"
+    rb"|promo(?:s|tion|tions)?|werbung|anzeige|publicidade?|publicit(?:a|e|\xc3.)|leaderboard"
+    rb"|affiliates?)(?![a-z])|(?<![a-z])(?:%b)(?![a-z]))" % b"|".join(BESIDE_WORDS)
 )
 """A class or id, in a start tag, of an advertisement or of the portrait of an author."""
 

@@ -10,7 +10,7 @@ Whatever has a name (elements, words, attributes) is named there and handed to t
 What it does with a source, before there is a tree, is in `parse_kernel.py`.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,7 +152,7 @@ def measure_blocks(dom: "Dom") -> "Blocks":
     )
 
 
-@cache
+@lru_cache(maxsize=16)
 def _network(model: "ContentModel") -> object:
     from transforms import content_model as network
 

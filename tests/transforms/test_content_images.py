@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.conftest import hang_guard
 from transforms.content_features import measure_blocks
 from transforms.content_images import GAP, select_pictures
 from transforms.dom import parse_html
@@ -215,3 +216,81 @@ def test_side_of_no_length_is_not_declared(
 )
 def test_placeholders_are_told_by_file_name(url: str, expected: bool) -> None:
     assert is_placeholder(url) == expected
+
+
+def lazy_pair(name: str) -> str:
+    sides = 'width="500" height="300"'
+    return f"<img src=small-{name}.jpg {sides}><noscript><img src={name}.jpg {sides}></noscript>"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("".join(lazy_pair(name) for name in "abcd"), ["a", "b", "c", "d"]),
+        ("<p>KEEP".join(lazy_pair(name) for name in "abcd"), ["a", "b", "c", "d"]),
+        (
+            "<img src=first.jpg width=500 height=300>" + lazy_pair("a"),
+            ["first", "a"],
+        ),
+        (
+            "<img src=other.jpg width=500 height=300><p>KEEP and more of it</p>"
+            "<img width=500 height=300><noscript><img src=a.jpg width=500 height=300></noscript>",
+            ["other", "a"],
+        ),
+        (
+            "<img src=small.jpg width=500 height=300><img width=500 height=300>"
+            "<noscript><img src=a.jpg width=500 height=300></noscript>",
+            ["a"],
+        ),
+    ],
+    ids=["a row of pairs", "pairs between texts", "a picture before", "text between", "a filler"],
+)
+def test_preview_goes_and_no_other_picture(body: str, expected: list[str]) -> None:
+    found = selected(f"{PROSE}<div>{body}</div>{PROSE}")[0]
+    assert [name for name in found if name] == expected
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img src="/i/growth-of-reddit.png" width="1200" height="800">',
+        '<img src="/i/facebook.png" width="1200" height="800">',
+        '<div id="promontory"><img src="a.jpg"></div>',
+        '<div class="bild-anzeigen"><img src="a.jpg"></div>',
+        '<div class="b9ad"><img src="a.jpg"></div>',
+        '<figure class="profile"><img src="a.jpg"><figcaption>A profile.</figcaption></figure>',
+    ],
+)
+def test_name_that_only_looks_like_that_of_an_advertisement_is_none(markup: str) -> None:
+    assert len(selected(f"{PROSE}<div>{markup}</div>{PROSE}")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img src="/i/facebook.png">',
+        '<img src="/i/icon-twitter-32x32.png">',
+        '<div id="promo-2"><img src="a.jpg"></div>',
+        '<div class="sidebarAd"><img src="a.jpg"></div>',
+        '<div class="anzeige"><img src="a.jpg"></div>',
+        '<figure class="author-photo"><img src="a.jpg"></figure>',
+    ],
+)
+def test_name_of_an_advertisement_a_portrait_or_a_sign_tells(markup: str) -> None:
+    assert selected(f"{PROSE}<div>{markup}</div>{PROSE}")[0] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<img src=a.jpg width=5 height=3><noscript><img src=b.jpg width=5 height=3></noscript>"
+        * 100_000,
+        "<img src=a.jpg><noscript></noscript>" * 100_000,
+        "<figure class=profile>" + "<img src=a.jpg>" * 100_000 + "</figure>",
+        "<div>" * 11 + "<a href=/7><img src=a.jpg></a>" * 2 + 'text href="/7"' * 400_000,
+    ],
+    ids=["pairs", "empty twins", "one figure", "texts like links"],
+)
+def test_pictures_of_a_hostile_page_take_linear_time(body: str) -> None:
+    with hang_guard():
+        selected(f"{PROSE}{body}{PROSE}")

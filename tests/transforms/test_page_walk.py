@@ -263,11 +263,12 @@ def test_arrays_of_different_sizes_are_refused() -> None:
     ("arguments", "reason"),
     [
         ((bytes(300), bytes(256), 0, b"", b""), "sizes"),
-        ((b"", bytes(255), 0, b"", b""), "sizes"),
-        ((b"", bytes(256), 0, bytes(15), b""), "sizes"),
-        ((b"", bytes(256), 0, bytes(17 * 16), b""), "sizes"),
-        ((b"", bytes(256), 0, b"", bytes(9 * 24)), "sizes"),
-        ((b"", bytes(256), 0, b"", _TOO_SHORT), "shorter than its character"),
+        ((b"", bytes(256), 0, b"", b""), "sizes"),
+        ((bytes(9), bytes(255), 0, b"", b""), "sizes"),
+        ((bytes(9), bytes(256), 0, bytes(15), b""), "sizes"),
+        ((bytes(9), bytes(256), 0, bytes(17 * 16), b""), "sizes"),
+        ((bytes(9), bytes(256), 0, b"", bytes(9 * 24)), "sizes"),
+        ((bytes(9), bytes(256), 0, b"", _TOO_SHORT), "shorter than its character"),
     ],
 )  # fmt: skip
 def test_tables_that_do_not_fit_are_refused(arguments: tuple[Any, ...], reason: str) -> None:
