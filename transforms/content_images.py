@@ -274,19 +274,18 @@ def select_pictures(
     captions = np.zeros(len(keep), np.bool_)
     if not blocks.images.any():
         return chosen, captions
-    weigh = weigh_pictures
-    if page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST:
-        weigh = page_kernel.weigh_pictures
+    in_kernel = page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST
+    weigh = page_kernel.weigh_pictures if in_kernel else weigh_pictures
     pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
     for tag, _, stays, boxes, signs in pictures:
-        if stays and not (_is_beside_content(dom, tag, boxes) or _is_icon(dom, tag, signs)):
-            chosen[tag] = True
+        named = boxes and _is_beside_content(dom, tag, boxes)
+        chosen[tag] = stays and not named and not (signs and _is_icon(dom, tag, signs))
     if in_noscript:
         _drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.
-    if near:
-        places = {place for tag, place, *_ in pictures if chosen[tag]}
-        captions[[at for at in near if not places.isdisjoint((at - 1, at, at + 1))]] = True
+    places = {place for tag, place, *_ in pictures if near and chosen[tag]}
+    for place in near:
+        captions[place] = not places.isdisjoint((place - 1, place, place + 1))
     return chosen, captions
 
 

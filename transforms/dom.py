@@ -48,6 +48,8 @@ CODES = {name: code for code, name in enumerate(NAMES)}
 ATTRIBUTE = re.compile(rb' ([^\s=>/]+)="([^"]*)"')
 """An attribute of a tag: its name and its value; they are found from left to right."""
 
+_ATTRIBUTE_TEXT = re.compile(ATTRIBUTE.pattern.decode(), re.ASCII)
+
 
 def code_table(names: str) -> npt.NDArray[np.bool_]:
     """A table by code, true for some elements."""
@@ -87,7 +89,10 @@ ENTITIES = (
 
 def unescape(text: bytes) -> str:
     """Characters of a piece of canonical markup."""
-    characters = text.decode("utf-8", "replace")
+    return _read_references(text.decode("utf-8", "replace"))
+
+
+def _read_references(characters: str) -> str:
     if "&" in characters:
         for entity, character in ENTITIES:
             characters = characters.replace(entity, character)
@@ -210,8 +215,11 @@ class Dom:
 
     def attributes(self, node: int) -> dict[str, str]:
         """Attributes of an element, names in lower case."""
-        found = ATTRIBUTE.findall(self.source, self.starts[node], self.stops[node])
-        return {key.decode("utf-8", "replace"): unescape(value) for key, value in found}
+        tag = self.source[self.starts[node] : self.stops[node]].decode("utf-8", "replace")
+        found = _ATTRIBUTE_TEXT.findall(tag)
+        if "&" not in tag:
+            return dict(found)
+        return {key: _read_references(value) for key, value in found}
 
     def attribute(self, node: int, name: str) -> str:
         """Value of an attribute; empty where it is missing or has none."""

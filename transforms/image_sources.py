@@ -9,6 +9,7 @@ script would have put there.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from transforms.urls import resolve_url
 
@@ -71,12 +72,9 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)
-# Not the page about a picture (`File:Harbour.jpg`), as wikis link to.
-_PICTURE_FILE = re.compile(
-    r"^(?!.*(?:/|^|=)(?:file|image|datei|fichier|archivo|bestand|plik):)"
-    r".*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])",
-    re.I | re.S,
-)
+_PICTURE_FILE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])", re.I)
+# The page about a picture (`File:Harbour.jpg`), as wikis link to.
+_PICTURE_PAGE = re.compile(r"(?:/|^|=)(?:file|image|datei|fichier|archivo|bestand|plik):", re.I)
 _LENGTH = re.compile(r"\s*\+?(\d{1,6})(?:\.\d*)?\s*(?:px)?\s*$")
 
 
@@ -100,6 +98,9 @@ def parse_srcset(srcset: str) -> list[tuple[str, float, float]]:
     candidates = []
     for url, descriptors in _CANDIDATE.findall(srcset):
         width = density = 0.0
+        if descriptors[-1:] == "w" and descriptors[:-1].isdecimal():
+            width = float(descriptors[:-1])  # as nearly all
+            descriptors = ""
         for value, unit in _DESCRIPTOR.findall(descriptors) if descriptors else ():
             if unit == "w":
                 width = float(value)
@@ -125,6 +126,9 @@ def _looks_like_url(reference: str | None) -> bool:
 
 def is_placeholder(url: str) -> bool:
     """Whether a URL has the file name of a spacer or of a picture shown while another loads."""
+    if "?" not in url:
+        name = url.rfind("/") + 1
+        return name > 0 and _PLACEHOLDER.fullmatch(url, name) is not None
     # At the end of the path, or of a URL in the query.
     return any(
         _PLACEHOLDER.fullmatch(part, part.rfind("/") + 1) is not None
@@ -150,7 +154,7 @@ def is_svg(url: str) -> bool:
 
 def picture_file(href: str, base: str) -> str | None:
     """The URL a link leads to, if it is that of a picture file."""
-    if not _PICTURE_FILE.search(href):
+    if not _PICTURE_FILE.search(href) or _PICTURE_PAGE.search(href):
         return None
     return _url(base, href)
 
@@ -171,29 +175,36 @@ def choose_source(
         None where the element names no http or https image (data URIs, templates, nothing at all).
     """
     lazy = None
-    for name in sorted(_LAZY_SOURCES.keys() & attributes.keys(), key=_LAZY_SOURCES.__getitem__):
-        if _looks_like_url(attributes[name]):
-            lazy = _url(base, attributes[name])
-        if lazy is not None:
-            break
-    plain = _url(base, attributes.get("src"))
+    if not _LAZY_SOURCES.keys().isdisjoint(attributes):
+        for name in sorted(_LAZY_SOURCES.keys() & attributes.keys(), key=_LAZY_SOURCES.__getitem__):
+            if _looks_like_url(attributes[name]):
+                lazy = _url(base, attributes[name])
+            if lazy is not None:
+                break
     sets: list[tuple[str, bool]] = []
     for owner in (attributes, *picture_sources):
         if not _LAZY_SRCSETS.isdisjoint(owner):
             sets += [(owner[name], True) for name in LAZY_SRCSETS if owner.get(name)]
         if value := owner.get("srcset"):
             sets.append((value, False))
+    candidates = [
+        (width, density, reference, is_lazy)
+        for srcset, is_lazy in sets
+        for reference, width, density in parse_srcset(srcset)
+    ]
+    # Of equal ones the first; a URL is read only where it may be chosen.
+    candidates.sort(key=itemgetter(0, 1), reverse=True)
     best: tuple[float, float, str, bool] | None = None
-    for srcset, is_lazy in sets:
-        for reference, width, density in parse_srcset(srcset):
-            if best is None or (width, density) > best[:2]:
-                url = _url(base, reference)
-                if url is not None and not is_placeholder(url):
-                    best = (width, density, url, is_lazy)
+    for width, density, reference, is_lazy in candidates:
+        url = _url(base, reference)
+        if url is not None and not is_placeholder(url):
+            best = (width, density, url, is_lazy)
+            break
     if best is not None and (best[0] > 0 or best[1] > 1):
         return ImageSource(best[2], best[3] or lazy is not None)
     if lazy is not None:
         return ImageSource(lazy, True)
+    plain = _url(base, attributes.get("src"))
     if plain is not None and not is_placeholder(plain):
         return ImageSource(plain, False)
     if best is not None:
