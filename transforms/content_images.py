@@ -30,7 +30,8 @@ from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
 from transforms.dom import ATTRIBUTE, CODES, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
-from transforms.image_sources import declared_length
+from transforms.image_previews import drop_previews
+from transforms.image_sources import SIDES, declared_length
 from transforms.name_groups import (
     BESIDE_CONTENT,
     BESIDE_PARTS,
@@ -70,9 +71,6 @@ LEAD = 12
 """Blocks before the first kept one at which a picture may lead in the content."""
 
 _SAYS_CAPTION = b"aption"
-_SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
-_MARKUP = re.compile(rb"<[^>]*>")
-_SOURCE = re.compile(rb' src="([^"]*)"')
 _NETWORKS = (
     b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
 ).split()
@@ -88,7 +86,7 @@ _MAY_BE_BESIDE = re.compile(
     rb' (?i:class|id)="[^"]*?(?:(?i:%b)|(?:(?<![a-z])|(?=[A-Z]))(?i:%b))'
     % (b"|".join(BESIDE_PARTS), b"|".join(BESIDE_STARTS))
 )
-_MAY_BE_SIDES = re.compile(_SIDES.pattern, re.I)
+_MAY_BE_SIDES = re.compile(SIDES.pattern, re.I)
 _MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(_NETWORKS), re.I)
 _TWO_SIDES, _NETWORK = 1, 2
 """Signs of an icon, a bit each."""
@@ -164,7 +162,7 @@ def _is_icon(dom: Dom, picture: int, signs: int) -> bool:
     if not signs:
         return False
     start, stop = int(dom.starts[picture]), int(dom.stops[picture])
-    sides = [value.decode("utf-8", "replace") for value in _SIDES.findall(dom.source, start, stop)]
+    sides = [value.decode("utf-8", "replace") for value in SIDES.findall(dom.source, start, stop)]
     lengths = [declared_length(value) for value in sides]
     if any(length is not None and length > ICON for length in lengths):
         return False
@@ -281,41 +279,12 @@ def select_pictures(
         named = boxes and _is_beside_content(dom, tag, boxes)
         chosen[tag] = stays and not named and not (signs and _is_icon(dom, tag, signs))
     if in_noscript:
-        _drop_previews(dom, chosen, [picture[0] for picture in pictures])
+        drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.
     places = {place for tag, place, *_ in pictures if near and chosen[tag]}
     for place in near:
         captions[place] = not places.isdisjoint((place - 1, place, place + 1))
     return chosen, captions
-
-
-def _drop_previews(dom: Dom, chosen: Flags, tags: list[int]) -> None:
-    """Leaves out pictures that a script replaces by the one of the same size in a `noscript`.
-
-    Such a preview has a file of its own, a few dozen pixels wide, and is shown blurred. One that
-    names its own replacement is no preview: `interleave.py` tells such twins.
-    """
-    source, inside = dom.source, -1
-    for plain in dom.positions("noscript"):
-        inside_before, inside = inside, int(dom.closes[plain])
-        begin = bisect_left(tags, plain)
-        pictures = tags[begin : bisect_left(tags, inside, begin)]
-        if len(pictures) != 1 or not chosen[pictures[0]]:
-            continue
-        twin = source[dom.starts[pictures[0]] : dom.stops[pictures[0]]]
-        sides = _SIDES.findall(twin)
-        # Back to the first that has a source: an `img` without one is filled by the script.
-        for other in tags[max(begin - 2, 0) : begin][::-1]:
-            between = source[dom.stops[other] : dom.starts[plain]][: LONGEST_TAG + 1]
-            is_beside = other > max(int(dom.parents[plain]), inside_before)
-            if not is_beside or len(between) > LONGEST_TAG or _MARKUP.sub(b"", between).strip():
-                break
-            tag = source[dom.starts[other] : dom.stops[other]]
-            sources = [name for name, _ in ATTRIBUTE.findall(tag) if b"src" in name]
-            if sources:
-                if sources == [b"src"] and len(sides) == 2 and _SIDES.findall(tag) == sides:
-                    chosen[other] &= _SOURCE.findall(tag) == _SOURCE.findall(twin)
-                break
 
 
 def weigh_pictures(

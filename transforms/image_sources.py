@@ -75,6 +75,8 @@ _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)
 _PICTURE_FILE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#])", re.I)
 # The page about a picture (`File:Harbour.jpg`), as wikis link to.
 _PICTURE_PAGE = re.compile(r"(?:/|^|=)(?:file|image|datei|fichier|archivo|bestand|plik):", re.I)
+SIDES = re.compile(rb' (?:width|height)="([^"]*)"')
+"""The sides that a start tag declares."""
 _LENGTH = re.compile(r"\s*\+?(\d{1,6})(?:\.\d*)?\s*(?:px)?\s*$")
 
 
