@@ -16,6 +16,28 @@ bool survey_blocks(const RuledBlocks *blocks, const Page *page, int64_t *before)
     return sound && size <= (int64_t)page->size;
 }
 
+bool read_buffers(const Py_buffer *buffers, Page *page, RuledBlocks *blocks)
+{
+    size_t tags = (size_t)buffers[TAGS].len / sizeof(int64_t), count = (size_t)buffers[FIRST].len / sizeof(int64_t);
+    size_t row = count * sizeof(float), width = count ? (size_t)buffers[MEASURES].len / row : 0;
+    *page = (Page){
+        .source = buffers[SOURCE].buf, .size = (size_t)buffers[SOURCE].len, .count = tags,
+        .tags = buffers[TAGS].buf, .starts = buffers[STARTS].buf, .stops = buffers[STOPS].buf,
+        .closes = buffers[CLOSES].buf, .parents = buffers[PARENTS].buf,
+    };
+    *blocks = (RuledBlocks){
+        .first = buffers[FIRST].buf, .last = buffers[LAST].buf, .size = buffers[SIZE].buf,
+        .measures = buffers[MEASURES].buf, .scores = buffers[SCORES].buf, .count = count, .width = width,
+    };
+    bool alike = tags < INT32_MAX && count && buffers[SOURCE].len <= INT32_MAX;
+    for (int nth = TAGS; nth <= SIZE; nth++)
+        alike &= (size_t)buffers[nth].len == (nth < FIRST ? tags : count) * sizeof(int64_t)
+                 && (uintptr_t)buffers[nth].buf % sizeof(int64_t) == 0;
+    return alike && (size_t)buffers[MEASURES].len == width * row && (size_t)buffers[SCORES].len == row
+           && (size_t)buffers[CHROME].len == count && (size_t)buffers[KEEP].len == count
+           && ((uintptr_t)buffers[MEASURES].buf | (uintptr_t)buffers[SCORES].buf) % sizeof(float) == 0;
+}
+
 bool are_sound(const Page *page)
 {
     const int64_t *tags = page->tags, *closes = page->closes, *parents = page->parents;

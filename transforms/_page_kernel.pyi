@@ -133,10 +133,10 @@ def weigh_pictures(
     first: npt.NDArray[np.int64],
     last: npt.NDArray[np.int64],
     size: npt.NDArray[np.int64],
-    named: npt.NDArray[np.int64],
     measures: npt.NDArray[np.float32],
     scores: npt.NDArray[np.float32],
     chrome: npt.NDArray[np.bool_],
     keep: npt.NDArray[np.bool_],
+    named: npt.NDArray[np.int64],
     /,
 ) -> tuple[list[tuple[int, int, bool, int, int]], list[int], bool]: ...

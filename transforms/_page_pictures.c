@@ -221,26 +221,17 @@ static PyObject *new_candidates(const Pictures *pictures)
     return found;
 }
 
-enum { SOURCE, TAGS, STARTS, STOPS, CLOSES, PARENTS, FIRST, LAST, SIZE, NAMED, MEASURES, SCORES, CHROME, KEEP, BUFFERS };
+enum { NAMED = BUFFERS, ALL_BUFFERS };
 
-/* Whether the buffers are the arrays of one page. */
-static bool agree(const PictureTables *tables, const Py_buffer *buffers, size_t tags, size_t blocks)
+/* Whether blocks have the measures that are asked for. */
+static bool have_measures(const PictureTables *tables, const RuledBlocks *blocks)
 {
-    bool alike = tags < INT32_MAX && blocks && buffers[SOURCE].len <= INT32_MAX;
-    for (int nth = TAGS; nth <= SIZE; nth++)
-        alike &= (size_t)buffers[nth].len == (nth < FIRST ? tags : blocks) * sizeof(int64_t);
-    for (int nth = TAGS; nth <= NAMED; nth++)
-        alike &= buffers[nth].len % (Py_ssize_t)sizeof(int64_t) == 0
-                 && (uintptr_t)buffers[nth].buf % sizeof(int64_t) == 0;
-    size_t row = blocks * sizeof(float), width = blocks ? (size_t)buffers[MEASURES].len / row : 0;
-    alike &= (size_t)buffers[MEASURES].len == width * row && (size_t)buffers[SCORES].len == row
-             && (size_t)buffers[CHROME].len == blocks && (size_t)buffers[KEEP].len == blocks
-             && ((uintptr_t)buffers[MEASURES].buf | (uintptr_t)buffers[SCORES].buf) % sizeof(float) == 0
-             && (uint64_t)tables->linked < width && (uint64_t)tables->near_caption - 1 < width
-             && (uint64_t)tables->near_figure - 1 < width && (uint64_t)tables->around_figure - 1 < width;
+    size_t width = blocks->width;
+    bool have = (uint64_t)tables->linked < width && (uint64_t)tables->near_caption - 1 < width
+                && (uint64_t)tables->near_figure - 1 < width && (uint64_t)tables->around_figure - 1 < width;
     for (int nth = 0; nth < UNWANTED; nth++)
-        alike &= (uint64_t)tables->unwanted[nth] - 1 < width;
-    return alike;
+        have &= (uint64_t)tables->unwanted[nth] - 1 < width;
+    return have;
 }
 
 static bool are_tables(const PictureTables *tables)
@@ -281,25 +272,19 @@ static bool make_pictures(Pictures *pictures)
 
 static PyObject *weigh_page(const PictureTables *tables, const Py_buffer *buffers)
 {
-    size_t tags = (size_t)buffers[TAGS].len / sizeof(int64_t);
-    size_t blocks = (size_t)buffers[FIRST].len / sizeof(int64_t);
-    Page page = {
-        .source = buffers[SOURCE].buf, .size = (size_t)buffers[SOURCE].len, .count = tags,
-        .tags = buffers[TAGS].buf, .starts = buffers[STARTS].buf, .stops = buffers[STOPS].buf,
-        .closes = buffers[CLOSES].buf, .parents = buffers[PARENTS].buf,
-    };
-    RuledBlocks ruled = {
-        .first = buffers[FIRST].buf, .last = buffers[LAST].buf, .size = buffers[SIZE].buf,
-        .measures = buffers[MEASURES].buf, .scores = buffers[SCORES].buf, .count = blocks,
-        .width = blocks ? (size_t)buffers[MEASURES].len / sizeof(float) / blocks : 0,
-    };
+    Page page;
+    RuledBlocks ruled;
+    const Py_buffer *named = &buffers[NAMED];
+    bool is_sound = read_buffers(buffers, &page, &ruled) && have_measures(tables, &ruled)
+                    && named->len % (Py_ssize_t)sizeof(int64_t) == 0
+                    && (uintptr_t)named->buf % sizeof(int64_t) == 0;
     Pictures pictures = {
         .tables = tables, .page = &page, .blocks = &ruled, .chrome = buffers[CHROME].buf, .keep = buffers[KEEP].buf,
-        .named = buffers[NAMED].buf, .named_count = (size_t)buffers[NAMED].len / sizeof(int64_t),
+        .named = named->buf, .named_count = (size_t)named->len / sizeof(int64_t),
     };
     Outcome outcome = UNREADABLE;
     PyObject *found = NULL;
-    if (agree(tables, buffers, tags, blocks)) {
+    if (is_sound) {
         Py_BEGIN_ALLOW_THREADS
         outcome = make_pictures(&pictures) ? weigh(&pictures) : NO_MEMORY;
         Py_END_ALLOW_THREADS
@@ -323,17 +308,17 @@ PyObject *weigh_pictures(PyObject *module, PyObject *arguments)
     (void)module;
     const char *packed;
     Py_ssize_t packed_size;
-    Py_buffer of[BUFFERS];
+    Py_buffer of[ALL_BUFFERS];
     if (!PyArg_ParseTuple(arguments, "y#y*y*y*y*y*y*y*y*y*y*y*y*y*y*:weigh_pictures", &packed, &packed_size,
                           &of[SOURCE], &of[TAGS], &of[STARTS], &of[STOPS], &of[CLOSES], &of[PARENTS], &of[FIRST],
-                          &of[LAST], &of[SIZE], &of[NAMED], &of[MEASURES], &of[SCORES], &of[CHROME], &of[KEEP]))
+                          &of[LAST], &of[SIZE], &of[MEASURES], &of[SCORES], &of[CHROME], &of[KEEP], &of[NAMED]))
         return NULL;
     PictureTables tables = {0};
     if (packed_size == sizeof tables)
         memcpy(&tables, packed, sizeof tables);
     PyObject *found = are_tables(&tables) ? weigh_page(&tables, of)
                                           : refuse("weigh_pictures: not the tables of pictures");
-    for (int nth = 0; nth < BUFFERS; nth++)
+    for (int nth = 0; nth < ALL_BUFFERS; nth++)
         PyBuffer_Release(&of[nth]);
     return found;
 }

@@ -175,8 +175,6 @@ static Outcome decide(Rules *rules)
     return READ;
 }
 
-enum { SOURCE, TAGS, STARTS, STOPS, CLOSES, PARENTS, FIRST, LAST, SIZE, MEASURES, SCORES, CHROME, KEEP, BUFFERS };
-
 static bool are_words(const RuleWord *words, size_t count, size_t shortest)
 {
     bool fit = true;
@@ -189,45 +187,27 @@ static bool are_words(const RuleWord *words, size_t count, size_t shortest)
 static bool are_tables(const RuleTables *tables)
 {
     return tables->max_share >= 0 && tables->max_share <= PERCENT && tables->max_linked >= 0
-           && tables->max_linked <= PERCENT && are_words(tables->attributes, RULE_ATTRIBUTES, 3) && are_words(&tables->found_later, 1, 1)
-           && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
+           && tables->max_linked <= PERCENT && are_words(tables->attributes, RULE_ATTRIBUTES, 3)
+           && are_words(&tables->found_later, 1, 1) && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
 }
 
-/* Whether the buffers are the arrays of one page. */
-static bool agree(const RuleTables *tables, const Py_buffer *buffers, size_t tags, size_t blocks)
+/* Whether blocks have the measures that the rules ask for. */
+static bool have_measures(const RuleTables *tables, const RuledBlocks *blocks)
 {
-    bool alike = tags < INT32_MAX && blocks && buffers[SOURCE].len <= INT32_MAX;
-    for (int nth = TAGS; nth <= SIZE; nth++)
-        alike &= (size_t)buffers[nth].len == (nth < FIRST ? tags : blocks) * sizeof(int64_t)
-                 && (uintptr_t)buffers[nth].buf % sizeof(int64_t) == 0;
-    size_t row = blocks * sizeof(float), width = blocks ? (size_t)buffers[MEASURES].len / row : 0;
-    alike &= (size_t)buffers[MEASURES].len == width * row && (size_t)buffers[SCORES].len == row
-             && (size_t)buffers[CHROME].len == blocks && (size_t)buffers[KEEP].len == blocks
-             && ((uintptr_t)buffers[MEASURES].buf | (uintptr_t)buffers[SCORES].buf) % sizeof(float) == 0
-             && (uint64_t)tables->linked < width;
+    bool have = (uint64_t)tables->linked < blocks->width;
     for (int nth = 0; nth < MEANT; nth++)
-        alike &= (uint64_t)tables->meant[nth] - 1 < width;
-    return alike;
+        have &= (uint64_t)tables->meant[nth] - 1 < blocks->width;
+    return have;
 }
 
 static PyObject *settle(const RuleTables *tables, const Py_buffer *buffers)
 {
-    size_t tags = (size_t)buffers[TAGS].len / sizeof(int64_t);
-    size_t blocks = (size_t)buffers[FIRST].len / sizeof(int64_t);
-    Page page = {
-        .source = buffers[SOURCE].buf, .size = (size_t)buffers[SOURCE].len, .count = tags,
-        .tags = buffers[TAGS].buf, .starts = buffers[STARTS].buf, .stops = buffers[STOPS].buf,
-        .closes = buffers[CLOSES].buf, .parents = buffers[PARENTS].buf,
-    };
-    RuledBlocks ruled = {
-        .first = buffers[FIRST].buf, .last = buffers[LAST].buf, .size = buffers[SIZE].buf,
-        .measures = buffers[MEASURES].buf, .scores = buffers[SCORES].buf, .count = blocks,
-        .width = blocks ? (size_t)buffers[MEASURES].len / sizeof(float) / blocks : 0,
-    };
+    Page page;
+    RuledBlocks ruled;
+    bool is_sound = read_buffers(buffers, &page, &ruled) && have_measures(tables, &ruled);
     Rules rules = {
         .tables = tables, .page = &page, .blocks = &ruled, .chrome = buffers[CHROME].buf, .keep = buffers[KEEP].buf,
     };
-    bool is_sound = agree(tables, buffers, tags, blocks);
     Outcome outcome = is_sound && make_rules(&rules) ? READ : NO_MEMORY;
     if (outcome == READ) {
         Py_BEGIN_ALLOW_THREADS
@@ -237,10 +217,8 @@ static PyObject *settle(const RuleTables *tables, const Py_buffer *buffers)
         Py_END_ALLOW_THREADS
     }
     free(rules.before);
-    if (!is_sound) {
-        PyErr_SetString(PyExc_ValueError, "settle_blocks: not the arrays of a page");
-        return NULL;
-    }
+    if (!is_sound)
+        return refuse("settle_blocks: not the arrays of a page");
     return outcome == READ ? PyBool_FromLong(rules.is_small) : PyErr_NoMemory();
 }
 
@@ -255,13 +233,10 @@ PyObject *settle_blocks(PyObject *module, PyObject *arguments)
                           &of[SIZE], &of[MEASURES], &of[SCORES], &of[CHROME], &of[KEEP]))
         return NULL;
     RuleTables tables = {0};
-    PyObject *found = NULL;
     if (packed_size == sizeof tables)
         memcpy(&tables, packed, sizeof tables);
-    if (are_tables(&tables))
-        found = settle(&tables, of);
-    else
-        PyErr_SetString(PyExc_ValueError, "settle_blocks: not the tables of the rules");
+    PyObject *found = are_tables(&tables) ? settle(&tables, of)
+                                          : refuse("settle_blocks: not the tables of the rules");
     for (int nth = 0; nth < BUFFERS; nth++)
         PyBuffer_Release(&of[nth]);
     return found;
@@ -294,7 +269,5 @@ PyObject *cover_tags(PyObject *module, PyObject *arguments)
     PyBuffer_Release(&keep);
     PyBuffer_Release(&kept);
     PyBuffer_Release(&opens);
-    if (!sound)
-        PyErr_SetString(PyExc_ValueError, "cover_tags: not the blocks of a page");
-    return sound ? Py_NewRef(Py_None) : NULL;
+    return sound ? Py_NewRef(Py_None) : refuse("cover_tags: not the blocks of a page");
 }

@@ -42,6 +42,9 @@ typedef struct {
     size_t count, width;
 } RuledBlocks;
 
+/* The arrays of a page and of its blocks, in the order in which Python hands them over. */
+enum { SOURCE, TAGS, STARTS, STOPS, CLOSES, PARENTS, FIRST, LAST, SIZE, MEASURES, SCORES, CHROME, KEEP, BUFFERS };
+
 typedef struct {
     const RuleTables *tables;
     const Page *page;
@@ -80,6 +83,8 @@ static inline const float *measures_of(const Rules *rules, size_t block)
 
 /* _page_chrome.c */
 
+/* Points to the arrays in buffers; false where these are not as long as those of one page. */
+bool read_buffers(const Py_buffer *buffers, Page *page, RuledBlocks *blocks);
 /* Whether the tags may be followed without looking where they lead. */
 bool are_sound(const Page *page);
 /* The same for blocks; fills the bytes of text before each, and before the end. */

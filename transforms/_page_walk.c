@@ -380,8 +380,8 @@ PyObject *walk_tables(PyObject *module, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "y#y#Ky#y#:walk_tables", &actions, &actions_size, &octets, &octets_size,
                           &class, &hints, &hints_size, &entities, &entities_size))
         return NULL;
-    if (!actions_size || actions_size > CODES || octets_size != OCTETS || hints_size % HINT || hints_size > MAX_HINTS * HINT
-        || entities_size % ENTITY || entities_size > MAX_ENTITIES * ENTITY)
+    if (!actions_size || actions_size > CODES || octets_size != OCTETS || hints_size % HINT
+        || hints_size > MAX_HINTS * HINT || entities_size % ENTITY || entities_size > MAX_ENTITIES * ENTITY)
         return refuse("walk_tables: sizes do not agree");
     WalkTables *tables = calloc(1, sizeof *tables);
     if (!tables)

@@ -231,7 +231,7 @@ def _public_lexbor(source: bytes) -> bytes:
 
 
 # Something of each kind that a writer treats in its own way.
-_SPECIMEN = """<!doctype html><!-- a --><html lang=en a="<&gt;&nbsp;&quot;'Â£"><head><title>t
+_SPECIMEN = """<!doctype html><!-- a --><html lang=en a="<&gt;&nbsp;&quot;'£"><head><title>t
 &amp; <b></title><script>x<y</script><meta charset=utf-8></head><body @click=f "=1 q"r=2 class>
 <p id=x>1<b>2<p>3</b> &copy; 海<!-- <p> --><br/><x<y =z>4</x<y><img alt=5 src=a&amp;b><hr>
 <table>6<tr><td>7<select><option>8</select></table><svg><title>9</title></svg><math xlink:href=u

@@ -236,6 +236,14 @@ def _rule_tables() -> bytes:
     )
 
 
+def _arrays(
+    dom: "Dom", blocks: "Blocks"
+) -> tuple[bytes, Ints, Ints, Ints, Ints, Ints, Ints, Ints, Ints, npt.NDArray[np.float32]]:
+    """What the rules on blocks and on pictures read of a page, in the order of the kernel."""
+    page = (dom.source, dom.tags, dom.starts, dom.stops, dom.closes, dom.parents)
+    return *page, blocks.first, blocks.last, blocks.size, blocks.measures
+
+
 def settle_blocks(
     dom: "Dom", blocks: "Blocks", scores: npt.NDArray[np.float32]
 ) -> tuple[Flags, Flags, bool]:
@@ -243,16 +251,7 @@ def settle_blocks(
     chrome, keep = np.empty((2, len(blocks.first)), np.bool_)
     is_small = _page_kernel.settle_blocks(
         _rule_tables(),
-        dom.source,
-        dom.tags,
-        dom.starts,
-        dom.stops,
-        dom.closes,
-        dom.parents,
-        blocks.first,
-        blocks.last,
-        blocks.size,
-        blocks.measures,
+        *_arrays(dom, blocks),
         scores,
         chrome,
         keep,
@@ -364,18 +363,9 @@ def weigh_pictures(
     """What `content_images.weigh_pictures` gives for a page of up to `LARGEST` bytes."""
     return _page_kernel.weigh_pictures(
         _picture_tables(),
-        dom.source,
-        dom.tags,
-        dom.starts,
-        dom.stops,
-        dom.closes,
-        dom.parents,
-        blocks.first,
-        blocks.last,
-        blocks.size,
-        np.array(named, np.int64),
-        blocks.measures,
+        *_arrays(dom, blocks),
         scores,
         chrome,
         keep,
+        np.array(named, np.int64),
     )
