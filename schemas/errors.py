@@ -25,6 +25,7 @@
         |   +-- ImageDecodeError      an image that does not decode to its end
         |   +-- TooManyPixelsError    width x height above the cap
         |   +-- ImageMissingError     bytes that a table promises are not in their pack
+        +-- FetchError            an image URL without an answer; its outcome says why
         +-- TextError             a text that cannot be scored
 
 A step may raise nothing else about data. Anything that is not a `WeftError` is a bug
@@ -127,6 +128,19 @@ class TooManyPixelsError(ImageError):
 
 class ImageMissingError(ImageError):
     """Bytes that a table promises are not in their pack."""
+
+
+class FetchError(DataError):
+    """An image URL without an answer that can be used."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+    @property
+    def error(self) -> str:
+        """The outcome, so that failures are counted by it."""
+        return self.outcome
 
 
 class TextError(DataError):

@@ -42,10 +42,12 @@ from transforms.text_scores import count_words
 STAGE = "shard"
 STEP_VERSION = 2
 
+_OF_THE_ANSWER = ("attempt", "status", "content_type", "final_url", "answered_at", "message")
+"""How and when an image was received: no clock and no server's word reaches a gate or a shard."""
 _IMAGE_FACTS = [
     field.with_nullable(True)
     for field in schema_of(Image)
-    if field.name not in ("image_url", "attempt")
+    if field.name not in ("image_url", *_OF_THE_ANSWER)
 ]
 _FREQUENCIES = [pa.field("url_documents", pa.int64()), pa.field("url_sites", pa.int64())]
 MISSING = "missing"

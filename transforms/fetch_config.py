@@ -1,0 +1,83 @@
+"""How images are asked for: the recipe's section `fetch`."""
+
+from dataclasses import dataclass
+
+PRODUCT = "Weft"
+"""The product token of the user agent: what robots.txt files address, lower or upper case."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchConfig:
+    """How images are asked for, how politely, and when we give up."""
+
+    contact: str = ""
+    """Who is behind the requests: a web page or an e-mail address, part of the user agent. Without
+    it nothing is asked for: the owner of a server must be able to reach somebody."""
+    concurrency: int = 96
+    """Requests at once of one part; a worker handles one part at a time."""
+    host_concurrency: int = 4
+    """Requests at once to one host, over all workers."""
+    host_rate: float = 5.0
+    """Requests a second to one host, over all workers; 0 is no limit."""
+    retries: int = 2
+    """Further tries within a part after a timeout, a lost connection, a 429 or a 5xx."""
+    backoff_seconds: float = 1.0
+    """Wait before the first further try; doubled for each that follows."""
+    max_wait_seconds: float = 30.0
+    """Longest `Retry-After` or robots.txt `Crawl-delay` that is waited for; a host that asks for
+    more is left alone until the next run."""
+    dns_seconds: float = 5.0
+    connect_seconds: float = 10.0
+    read_seconds: float = 15.0
+    """Longest silence: before the head of an answer is whole, and between pieces of its body."""
+    total_seconds: float = 60.0
+    """Longest time of one request, redirects not counted together."""
+    max_redirects: int = 5
+    max_bytes: int = 20 * 1024 * 1024
+    """Largest body, as sent and after its content coding is undone."""
+    host_failures: int = 8
+    """Failures to reach a host, one after the other, after which its other images get the same
+    outcome without being asked for."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts, by name or address, that may be at an address that is not public."""
+    nameservers: tuple[str, ...] = ()
+    """Name servers as `address` or `address:port`; without any, those of the system."""
+    part_urls: int = 10_000
+    """Most URLs of one part."""
+    part_seconds: float = 300.0
+    """Time a part is planned for; what it has not asked for by then goes to another part."""
+    buckets: int = 64
+    """Buckets of registered domains: memory is one bucket, so more of them for a larger corpus."""
+    retry: tuple[str, ...] = (
+        "dns",
+        "connect",
+        "tls",
+        "timeout",
+        "disconnected",
+        "truncated",
+        "robots_unreachable",
+        "http_408",
+        "http_425",
+        "http_429",
+        "http_5xx",
+    )
+    """Outcomes that another run asks for again; `http_5xx` stands for all its statuses."""
+    max_attempts: int = 3
+    """Runs that ask for one URL at most."""
+    robots: bool = True
+    """Whether robots.txt is honoured (RFC 9309)."""
+    opt_out: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex", "tdm")
+    """What keeps an image out when its own answer says so: directives of `X-Robots-Tag`, and `tdm`
+    for a reservation of text and data mining."""
+    decode_seconds: float = 20.0
+    """Longest time an image may take to decode."""
+    decoders: int = 1
+    """Processes that decode, a worker."""
+    max_failed_fraction: float = 0.9
+    """Images without an answer (not counting refusals) from which a run is given up: a network that
+    is not there must not pass for a web that is gone."""
+
+    @property
+    def user_agent(self) -> str:
+        """The `User-Agent` that every request carries."""
+        return f"{PRODUCT}/0.1 (+{self.contact})"
