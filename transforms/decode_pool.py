@@ -89,7 +89,7 @@ class _Worker:
             config = msgspec.json.encode(self._config).decode()
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _PROGRAM, config, *sys.path],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
                 env=os.environ | _ONE_THREAD,

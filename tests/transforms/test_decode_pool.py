@@ -189,10 +189,10 @@ def test_worker_without_a_parent_to_stop_it_has_an_end():
 
 
 def test_memory_bomb_ends_the_worker_and_not_the_next():
-    bomb = encode(Image.new("RGBA", (6000, 6000)), compress_level=1)
+    bomb = encode(Image.new("RGBA", (7000, 7000)), compress_level=1)
 
     async def run():
-        async with DecodePool(1, LONG, CONFIG, memory=320 << 20) as pool:
+        async with DecodePool(1, LONG, CONFIG, memory=300 << 20) as pool:
             with pytest.raises(FetchError, match="ran out of memory") as caught:
                 await pool.decode(bomb)
             assert caught.value.outcome == "decode_crash"
