@@ -248,17 +248,17 @@ class Image:
     """`ok`, or why there are no bytes: one of `schemas/outcomes.py`."""
     attempt: int
     """Counts the runs that asked for the URL, from 1; the row with the highest is the answer."""
-    pack: str | None
-    offset: int | None
-    size: int | None
-    width: int | None
-    height: int | None
-    format: str | None
-    mode: str | None
-    frames: int | None
-    orientation: int | None
-    sha256: str | None
-    phash: int | None
+    pack: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    mode: str | None = None
+    frames: int | None = None
+    orientation: int | None = None
+    sha256: str | None = None
+    phash: int | None = None
     status: int | None = None
     """HTTP status of the last answer; null where none came, and for images of a crawl file."""
     content_type: str | None = None

@@ -43,7 +43,11 @@ from transforms import (
     document_gate,
     duplicates,
     extract,
+    fetch_images,
+    fetch_plan,
+    fetch_robots,
     gates,
+    image_answers,
     image_codec,
     image_facts,
     interleave,
@@ -53,6 +57,7 @@ from transforms import (
     select_images,
     shards,
     text_scores,
+    wanted_urls,
     warc,
     write_shards,
 )
@@ -393,6 +398,51 @@ def run_shards() -> Any:
     return [asdict(result), out.getvalue()]
 
 
+def run_fetch() -> Any:
+    """Every row of a fetch from a server on loopback, but for its port and the clock."""
+    from beam_runner import main
+    from tests.file_server import serve
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "www").mkdir()
+        for file, data in IMAGES.items():
+            (folder / "www" / file).write_bytes(data)
+        (folder / "www" / "page.jpg").write_bytes(b"<html>no image")
+        (folder / "small.toml").write_text(
+            "[dedup]\nbuckets = 2\n[refs]\nbuckets = 2\n[fetch]\nbuckets = 2\nhost_rate = 0\n"
+            "contact = 'https://crawler.example/'\nallow_hosts = ['127.0.0.1']\n"
+        )
+        with serve(folder / "www", robots="User-agent: *\nDisallow: /no") as server:
+            sources = [*IMAGES, "page.jpg", "gone.png", "no.png"]
+            html = "".join(
+                f"<p>{TEXTS['english']}</p><img src='{server.url}/{source}' alt='The mill {n}' "
+                "width=300 height=300>"
+                for n, source in enumerate(sources)
+            )
+            (folder / "a.warc").write_bytes(
+                response("https://town.example/", date(1), "text/html", html.encode())
+            )
+            out = folder / "out"
+            assert main(
+                ["run", str(folder / "small.toml"), "-i", str(folder / "a.warc"), "-o", str(out),
+                 "-w", "1", "-q", "--set", "run.max_failed_fraction=1.0"]
+            ) == 0  # fmt: skip
+        found = {}
+        for table in ("wanted_urls", "planned_urls", "robots", "images", "thumbnails"):
+            files = sorted((out / "tables" / table).glob("*.parquet"))
+            assert files, table
+            rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+            for row in rows:
+                row.pop("answered_at", None)
+                # Images come as they are ready, so the pack has no certain order.
+                row.pop("pack", None)
+                row.pop("offset", None)
+            text = json.dumps(plain(rows), sort_keys=True).replace(f":{server.port}", "")
+            found[table] = sorted(json.dumps(row, sort_keys=True) for row in json.loads(text))
+        return found
+
+
 RECIPE = """
 [dedup]
 buckets = 2
@@ -420,7 +470,8 @@ _SIGNATURES = (*_EXTRACT, duplicates, minhash, gates)
 _CLUSTERS = (*_SIGNATURES, clusters)
 _SELECT = (*_CLUSTERS, select_images)
 _IMAGES = (*_SELECT, refs)
-_CANDIDATES = (*_IMAGES, candidates)
+_ANSWERS = (*_IMAGES, image_answers)
+_CANDIDATES = (*_ANSWERS, candidates)
 _SAMPLES = (*_CANDIDATES, assign, samples, document_gate)
 _WRITE = (*_SAMPLES, write_shards, shards, image_codec)
 
@@ -435,6 +486,7 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "gates": ((gates,), run_gates),
     "document_gate": ((document_gate, gates), run_document_gate),
     "shards": ((shards, image_codec), run_shards),
+    "fetch": ((wanted_urls, fetch_plan, fetch_robots, fetch_images, image_facts), run_fetch),
 }
 """What is golden -> the modules whose versions stand for it, and what makes it."""
 
@@ -444,6 +496,7 @@ PIPELINE: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "run.clusters": (_CLUSTERS, "dedup", "clusters-"),
     "run.select": (_SELECT, "refs", "select-"),
     "run.images": (_IMAGES, "refs", "images-"),
+    "run.answers": (_ANSWERS, "fetch", "answers-"),
     "run.candidates": (_CANDIDATES, "shard", "candidates-"),
     "run.samples": (_SAMPLES, "shard", "samples-"),
     "run.write": (_WRITE, "shard", "shard-"),

@@ -17,7 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import RecipeError
 from schemas.ids import digest
+from schemas.outcomes import OK
 from transforms.candidates import CAPTION_SCHEMA, DOCUMENT_SCHEMA, NODE_SCHEMA
 from transforms.document_gate import (
     DocumentDecisions,
@@ -31,6 +33,7 @@ from transforms.gates import (
     RowGate,
     evaluate,
     find_cutoffs,
+    parse_gate,
     search_cutoffs,
 )
 from transforms.pages import positions, some
@@ -38,7 +41,9 @@ from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
 from transforms.table_files import read_table
 
-STEP_VERSION = 1
+STEP_VERSION = 2
+IMAGE_MISSING = "image_missing"
+"""Built-in rule: no sample without bytes."""
 DUPLICATE = "duplicate"
 DUPLICATE_PAIR = "duplicate_pair"
 
@@ -57,6 +62,19 @@ _CONTENDER_SCHEMA = pa.schema(
     ]
 )
 _LOSER_SCHEMA = pa.schema([pa.field(name, pa.string()) for name in ("row", "id", "winner")])
+
+
+def parse_captioned_gate(spec: Any, where: str) -> RowGate:
+    """The gate of the captioned stream: first the built-in rule that there is an image.
+
+    Raises:
+        RecipeError: A rule that is refused, or has the name of the built-in one.
+    """
+    gate = parse_gate(spec, where)
+    if any(rule.name == IMAGE_MISSING for rule in gate.rules):
+        raise RecipeError(f"{where}.{IMAGE_MISSING}: the name of a built-in rule")
+    built_in = parse_gate({IMAGE_MISSING: {"value": "outcome", "equals": OK}}, where)
+    return RowGate((*built_in.rules, *gate.rules))
 
 
 @dataclass(frozen=True, slots=True)
