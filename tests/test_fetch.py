@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -295,6 +296,7 @@ def test_killed_while_it_fetches_the_next_run_goes_on(tmp_path: Path) -> None:
             while len(published) < 2 and driver.poll() is None:
                 names_there = os.listdir(folder) if folder.is_dir() else []
                 published = [name for name in names_there if name.startswith("images-")]
+                time.sleep(0.01)
             family = driver.children(recursive=True)
             assert driver.poll() is None, (tmp_path / "log").read_text()
             driver.send_signal(signal.SIGKILL)
