@@ -88,7 +88,7 @@ class _Worker:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
             config = msgspec.json.encode(self._config).decode()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, config, *sys.path],
+                [sys.executable, "-P", "-c", _PROGRAM, config, *map(str, sys.path)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
@@ -207,6 +207,7 @@ class DecodePool:
 
     async def __aenter__(self) -> Self:
         self._config = replace(self._config, parent=os.getpid())
+        self._workers, self._free = [], asyncio.Queue()
         for _ in range(self._processes):
             self._workers.append(_Worker(self._config))
             self._free.put_nowait(self._workers[-1])
