@@ -6,12 +6,15 @@ raised as it is. Redirects are only reported: whoever follows one checks it like
 
 import asyncio
 import errno
+import functools
+import os
 import socket
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -113,8 +116,41 @@ def _failure(error: Exception, head: bool) -> FetchError:
     return FetchError("protocol", text)
 
 
+@functools.lru_cache(maxsize=4)
+def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """What OpenSSL trusts while the environment names these; reading that takes time."""
+    del file, folder
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class _UncheckedAddress(OSError):
     """A connection was about to be made to an address that nobody checked."""
+
+
+class _Connection(ResponseHandler):
+    """A connection that tells the reader of a body when it breaks.
+
+    The client's own says nothing after chunks that make no sense, so that the reader waits for the
+    whole of its time; and it takes a body without a length for whole when the connection is reset.
+    """
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        body = self._payload
+        if body is not None and isinstance(error, OSError):
+            self._break(body, aiohttp.ClientPayloadError(f"connection lost: {error}"))
+        problem = self.exception()
+        super().connection_lost(error)
+        if body is not None:
+            self._break(
+                body, aiohttp.ClientError(_explained(problem or aiohttp.ClientError("closed")))
+            )
+
+    @staticmethod
+    def _break(body: aiohttp.StreamReader, error: Exception) -> None:
+        if not body.is_eof() and body.exception() is None:
+            body.set_exception(error)
 
 
 class Exchange:
@@ -135,8 +171,7 @@ class Exchange:
         self._allowed = AllowedHosts(config.allow_hosts)
         self._resolver = Resolver(config, self._allowed)
         if tls is None:
-            tls = ssl.create_default_context()
-            tls.set_alpn_protocols(["http/1.1"])
+            tls = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         # limit=0: how many requests there are is the caller's affair, and a connection that waits
         # to be used again must not stand in the way of a new one. The resolver caches by itself.
         connector = aiohttp.TCPConnector(
@@ -146,6 +181,9 @@ class Exchange:
             limit=0,
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             socket_factory=self._socket,
+        )
+        connector._factory = functools.partial[ResponseHandler](
+            _Connection, loop=asyncio.get_running_loop()
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -217,6 +255,8 @@ class Exchange:
     async def _read(self, response: aiohttp.ClientResponse) -> Reply:
         status = response.status
         headers = _headers(response.headers)
+        if not 100 <= status <= 599:
+            raise FetchError("protocol", f"status {status}")
         if status != 200:
             await self._drain(response)
             return Reply(f"http_{status}", None, status, headers)
@@ -243,13 +283,6 @@ class Exchange:
                     raise FetchError("too_large", f"more than {most} bytes")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _failure(error, head=False) from error
-        # A body without a length ends with its connection, and one that broke off did not end. The
-        # client does not tell the two apart; a body of any other kind knows its end by itself.
-        if length is None and "Transfer-Encoding" not in response.headers:
-            protocol = response._protocol
-            lost = protocol.exception() if protocol is not None else None
-            if isinstance(lost, OSError):
-                raise FetchError("truncated", f"connection lost: {_explained(lost)}")
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         coding = ", ".join(response.headers.getall("Content-Encoding", ()))
         if coding.strip().lower() not in _OPEN_CODINGS:
