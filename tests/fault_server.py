@@ -230,6 +230,7 @@ class FaultServer(_Threaded):
     Args:
         handlers: Answers by path, besides and before those of `FAULTS`.
         tls: Speak TLS with this context.
+        greeting: Sent to whoever connects, before anything is asked, and then the end.
         address: A loopback address.
     """
 
@@ -238,10 +239,12 @@ class FaultServer(_Threaded):
         handlers: Mapping[str, Handler] | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        greeting: bytes = b"",
         address: str = "127.0.0.1",
     ) -> None:
         self.handlers = {**FAULTS, **(handlers or {})}
         self.tls = tls
+        self.greeting = greeting
         self.address = address
         self.port = 0
         self.asked: list[Asked] = []
@@ -269,6 +272,10 @@ class FaultServer(_Threaded):
         self.connections += 1
         self.open += 1
         try:
+            if self.greeting:
+                writer.write(self.greeting)
+                await reader.read(1000)
+                return
             while head := await self._head(reader):
                 lines = head.decode("latin-1").split("\r\n")
                 path = lines[0].split(" ")[1]

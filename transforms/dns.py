@@ -62,8 +62,8 @@ def nameservers(entries: Iterable[str]) -> list[str]:
 
 def _check_name(name: str) -> None:
     """Refuse what no name server could be asked for (RFC 1035, 2.3.4)."""
-    labels = name.removesuffix(".").split(".")
-    if len(name) > 254 or not all(0 < len(label) < 64 for label in labels):
+    labels = name.split(".")
+    if len(name) > 253 or not all(0 < len(label) < 64 for label in labels):
         raise FetchError("dns", f"{name[:100]!r} cannot be a name: a label is empty or too long")
 
 
@@ -143,7 +143,7 @@ class Resolver(AbstractResolver):
             FetchError: `dns` without an address, `blocked_address` with a wrong one.
         """
         del family  # the connector asks for any
-        addresses = await self._lookup(host)
+        addresses = await self._lookup(host.removesuffix("."))
         if (host, port) in self._allowed:
             self.cleared.update(address for address, _ in addresses)
         else:

@@ -2,16 +2,26 @@
 
 What the network does becomes an outcome (`schemas/outcomes.py`); what is wrong in our own code is
 raised as it is. Redirects are only reported: whoever follows one checks it like any other URL.
+
+Connections, their pool and the parser are aiohttp's. Its session is left out: of the time that it
+takes a request, half is for what is not wanted here (cookies, proxies, bodies to send, redirects,
+tries of its own), and without it there is nothing of the kind to switch off.
 """
 
 import asyncio
 import errno
+import functools
+import os
 import socket
 import ssl
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -59,6 +69,14 @@ class Reply:
         return next((value for key, value in self.headers if key == name), None)
 
 
+@dataclass(slots=True)
+class _Head:
+    """The head of an answer, as soon as it is whole."""
+
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 def one_line(text: str) -> str:
     """A message as people read it: one line, bounded, nothing that a terminal would obey."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * MAX_MESSAGE]).split())
@@ -67,7 +85,7 @@ def one_line(text: str) -> str:
 
 def _explained(error: BaseException) -> str:
     """The text of an error without the bytes that it points at, or its name where it has none."""
-    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+    if isinstance(error, HttpProcessingError):
         return error.message.partition("\n")[0].removesuffix(":")
     return str(error) or type(error).__name__
 
@@ -89,32 +107,72 @@ def _headers(received: "CIMultiDictProxy[str]") -> tuple[tuple[str, str], ...]:
     return headers
 
 
-def _failure(error: Exception, head: bool) -> FetchError:
+def _length(headers: "CIMultiDictProxy[str]") -> int:
+    """What `Content-Length` says, which the parser has checked; 0 without it."""
+    return int(headers.get("Content-Length", "0"))
+
+
+def _failure(error: Exception, in_body: bool) -> FetchError:
     """What an error of the HTTP client means, while waiting for the head or reading the body."""
     text = _explained(error)
     if isinstance(error, TimeoutError):
         text = str(error) or "the time for one request is over"
-        return FetchError("timeout", text if head else f"{text} (in the body)")
+        return FetchError("timeout", f"{text} (in the body)" if in_body else text)
     if isinstance(error, aiohttp.ClientSSLError):
         return FetchError("tls", text)
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, _UncheckedAddress):
             return FetchError("blocked_address", text)
         return FetchError("connect", _explained(error.os_error))
-    if isinstance(error, aiohttp.InvalidURL):
-        return FetchError("bad_url", text)
     if isinstance(error, aiohttp.ClientPayloadError):
         return FetchError("truncated", _explained(error.__cause__ or error))
-    if isinstance(error, aiohttp.ServerDisconnectedError) and head:
+    if isinstance(error, aiohttp.ServerDisconnectedError) and not in_body:
         # Its text is the half of a head that came, if any did.
         return FetchError("disconnected", "the connection was closed before an answer came")
     if isinstance(error, aiohttp.ClientConnectionError | OSError):
-        return FetchError("disconnected" if head else "truncated", text)
+        return FetchError("truncated" if in_body else "disconnected", text)
     return FetchError("protocol", text)
+
+
+@functools.lru_cache(maxsize=4)
+def _trusted(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """What OpenSSL trusts while the environment names these; reading that takes time."""
+    del file, folder
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class _UncheckedAddress(OSError):
     """A connection was about to be made to an address that nobody checked."""
+
+
+class _Connection(ResponseHandler):
+    """A connection that tells the reader of a body when it breaks.
+
+    The client's own says nothing after chunks that make no sense, so that the reader waits for the
+    whole of its time; and it takes a body without a length for whole when the connection is reset.
+    """
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        body = self._payload
+        if body is not None and isinstance(error, OSError):
+            self._break(body, aiohttp.ClientPayloadError(f"connection lost: {error}"))
+        problem = self.exception()
+        super().connection_lost(error)
+        if body is not None:
+            self._break(
+                body, aiohttp.ClientError(_explained(problem or aiohttp.ClientError("closed")))
+            )
+
+    @staticmethod
+    def _break(body: aiohttp.StreamReader, error: Exception) -> None:
+        if not body.is_eof() and body.exception() is None:
+            body.set_exception(error)
+
+
+def _connection(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Connection(loop)
 
 
 class Exchange:
@@ -131,15 +189,15 @@ class Exchange:
     def __init__(
         self, config: FetchConfig, *, accept: str, max_bytes: int, tls: ssl.SSLContext | None
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._max_bytes = max_bytes
         self._allowed = AllowedHosts(config.allow_hosts)
         self._resolver = Resolver(config, self._allowed)
         if tls is None:
-            tls = ssl.create_default_context()
-            tls.set_alpn_protocols(["http/1.1"])
+            tls = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         # limit=0: how many requests there are is the caller's affair, and a connection that waits
         # to be used again must not stand in the way of a new one. The resolver caches by itself.
-        connector = aiohttp.TCPConnector(
+        self._connector = aiohttp.TCPConnector(
             resolver=self._resolver,
             use_dns_cache=False,
             ssl=tls,
@@ -147,29 +205,24 @@ class Exchange:
             keepalive_timeout=_KEEP_ALIVE_SECONDS,
             socket_factory=self._socket,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            read_bufsize=_READ_BYTES,
-            timeout=aiohttp.ClientTimeout(
-                total=config.total_seconds,
-                connect=config.dns_seconds + config.connect_seconds,
-                sock_connect=config.connect_seconds,
-                sock_read=config.read_seconds,
-            ),
-            headers={
-                "User-Agent": config.user_agent,
-                "Accept": accept,
-                # Images are compressed already: a second coding costs both sides time, and hides
-                # from the head how large the body is.
-                "Accept-Encoding": "identity",
-            },
+        self._connector._factory = functools.partial(_connection, self._loop)
+        self._total_seconds = config.total_seconds
+        self._read_seconds = config.read_seconds
+        self._connecting = aiohttp.ClientTimeout(
+            connect=config.dns_seconds + config.connect_seconds,
+            sock_connect=config.connect_seconds,
         )
-        # The client would ask a second time by itself after a lost connection; tries are counted
-        # and spaced by the caller.
-        self._session._retry_connection = False
+        # Images are compressed already: a second coding costs both sides time, and hides from the
+        # head how large the body is.
+        self._head_end = (
+            f"User-Agent: {config.user_agent}\r\nAccept: {accept}\r\n"
+            "Accept-Encoding: identity\r\n\r\n"
+        )
+        # What the pool knows a host by: costly to make, and the same for all of its URLs.
+        self._target = functools.lru_cache(maxsize=4096)(self._new_target)
+
+    def _new_target(self, origin: URL) -> ClientRequest:
+        return ClientRequest("GET", origin, loop=self._loop)
 
     def _socket(self, address_info: aiohttp.AddrInfoType) -> socket.socket:
         """The socket of a connection, if its address is one that was checked.
@@ -201,57 +254,81 @@ class Exchange:
         for stale in range(_MAX_STALE + 1):
             opened: list[str] = []
             _OPENED.set(opened)
+            head = _Head()
             try:
-                async with self._session.get(url, allow_redirects=False) as response:
-                    return await self._read(response)
+                async with asyncio.timeout(self._total_seconds):
+                    body = await self._request(url, head)
             except FetchError as error:
-                return Reply(error.outcome, one_line(str(error)))
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                failure = _failure(error, head=True)
-                # A connection that was kept may have been closed just as it was used again: then
-                # nobody read the request (RFC 9112, 9.3.1), and this is no other try.
-                if failure.outcome != "disconnected" or opened or stale == _MAX_STALE:
-                    return Reply(failure.outcome, one_line(str(failure)))
-        raise AssertionError("the last round returns")
+                failure = error
+            except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+                failure = _failure(error, in_body=head.status is not None)
+            else:
+                outcome = OK if head.status == 200 else f"http_{head.status}"
+                return Reply(outcome, None, head.status, head.headers, body)
+            # A connection that was kept may have been closed just as it was used again: then
+            # nobody read the request (RFC 9112, 9.3.1), and this is no other try.
+            if failure.outcome != "disconnected" or opened or stale == _MAX_STALE:
+                break
+        return Reply(failure.outcome, one_line(str(failure)), head.status, head.headers)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Reply:
-        status = response.status
-        headers = _headers(response.headers)
-        if status != 200:
-            await self._drain(response)
-            return Reply(f"http_{status}", None, status, headers)
+    async def _request(self, url: URL, head: _Head) -> bytes:
+        connection = await self._connector.connect(
+            self._target(url.origin()), traces=[], timeout=self._connecting
+        )
         try:
-            body = await self._body(response)
-        except FetchError as error:
-            response.close()
-            return Reply(error.outcome, one_line(str(error)), status, headers)
-        return Reply(OK, None, status, headers, body)
+            body = await self._read(connection, url, head)
+        except FetchError:
+            connection.release()
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        # Closed all the same, there and here, if anything of the answer is left in it.
+        connection.release()
+        return body
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, connection: Connection, url: URL, head: _Head) -> bytes:
+        protocol, transport = connection.protocol, connection.transport
+        if protocol is None or transport is None:
+            raise aiohttp.ServerDisconnectedError
+        protocol.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=self._read_seconds,
+            read_bufsize=_READ_BYTES,
+        )
+        transport.write(
+            f"GET {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n"
+            f"{self._head_end}".encode("ascii")
+        )
+        protocol.start_timeout()
+        while True:
+            message, content = await protocol.read()
+            if message.code >= 200 or message.code == 101:
+                break
+        if message.code > 599:
+            raise FetchError("protocol", f"status {message.code}")
+        head.headers = _headers(message.headers)
+        head.status = message.code
+        if message.code == 200:
+            return await self._body(message.headers, content)
+        await self._drain(message.headers, content)
+        return b""
+
+    async def _body(self, headers: "CIMultiDictProxy[str]", content: aiohttp.StreamReader) -> bytes:
         most = self._max_bytes
-        length = response.content_length
-        if length is not None and length > most:
+        length = _length(headers)
+        if length > most:
             raise FetchError("too_large", f"Content-Length {length}, more than {most} bytes")
-        content = response.content
         pieces = []
         size = 0
-        try:
-            while piece := await content.readany():
-                pieces.append(piece)
-                size += len(piece)
-                if size > most:
-                    raise FetchError("too_large", f"more than {most} bytes")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failure(error, head=False) from error
-        # A body without a length ends with its connection, and one that broke off did not end. The
-        # client does not tell the two apart; a body of any other kind knows its end by itself.
-        if length is None and "Transfer-Encoding" not in response.headers:
-            protocol = response._protocol
-            lost = protocol.exception() if protocol is not None else None
-            if isinstance(lost, OSError):
-                raise FetchError("truncated", f"connection lost: {_explained(lost)}")
+        while piece := await content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > most:
+                raise FetchError("too_large", f"more than {most} bytes")
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        coding = ", ".join(response.headers.getall("Content-Encoding", ()))
+        coding = ", ".join(headers.getall("Content-Encoding", ()))
         if coding.strip().lower() not in _OPEN_CODINGS:
             body = await self._decoded(body, coding)
         if not body:
@@ -267,20 +344,17 @@ class Exchange:
         except ContentDecodeError as error:
             raise FetchError("content_coding", str(error)) from error
 
-    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+    async def _drain(self, headers: "CIMultiDictProxy[str]", content: aiohttp.StreamReader) -> None:
         """Read a short body that nobody wants, so that its connection can be used again."""
-        content = response.content
-        if content.is_eof() or (response.content_length or 0) > _DRAINED_BYTES:
+        if content.is_eof() or _length(headers) > _DRAINED_BYTES:
             return
         size = 0
-        try:
+        with suppress(aiohttp.ClientError, OSError):  # what is left in it closes the connection
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while size <= _DRAINED_BYTES and (piece := await content.readany()):
                     size += len(piece)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            response.close()
 
     async def close(self) -> None:
         """Close every connection and the resolver."""
-        await self._session.close()
+        await self._connector.close()
         await self._resolver.close()
