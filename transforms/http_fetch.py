@@ -8,7 +8,7 @@ goes to the queue of the host that it leads to, and is checked like any other UR
 import asyncio
 import math
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -312,7 +312,7 @@ class Fetcher:
 
 async def fetch_all(
     fetcher: Fetcher, requests: Iterable[Request], *, seconds: float | None = None
-) -> AsyncIterator[Answer]:
+) -> AsyncGenerator[Answer, None]:
     """The answers of many URLs, as they come.
 
     Args:
