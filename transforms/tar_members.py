@@ -1,31 +1,22 @@
-"""Members of strangers' tar files, and the samples that they make by the WebDataset convention.
+"""Members of strangers' tar files.
 
 Read forward once, plain or compressed: POSIX ustar with its PAX headers, GNU long names, and old
 tars without a magic. A name is only ever text: nothing is written, no link is followed, and what a
 member holds is not looked into. `tarfile` trusts sizes and keeps every member it has seen.
 
-A member that cannot be used costs its sample; a damaged header costs what lies between it and the
-next sound one. A tar without its end mark was cut short, so its last sample, of which a member may
-be missing, is a bad row.
+A damaged header costs what lies between it and the next sound one. A tar without its end mark was
+cut short: what was whole is given, then `CutShort`.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from schemas.errors import InputRowError
-from schemas.ids import digest
-from transforms.byte_streams import ByteStream, decompressed, open_file
-from transforms.input_rows import BadRow
+from transforms.byte_streams import ByteStream, decompressed
 
 BLOCK = 512
 MAX_MEMBER_BYTES = 64 << 20
-MAX_SAMPLE_BYTES = 256 << 20
-"""Most bytes of the wanted members of a sample."""
-MAX_SAMPLE_MEMBERS = 10_000
-MAX_SAMPLES = 4_000_000
-"""Most samples of a tar: a hash of the name of each is kept, so that one that comes twice is told.
-Real ones have ten thousand."""
 MAX_EXTENSION_BYTES = 1 << 20
 """Largest PAX header or GNU long name."""
 MAX_NAME_CHARACTERS = 1024
@@ -38,7 +29,6 @@ _SKIPPED = frozenset(b"5V")
 _KINDS = {ord("1"): "hard link", ord("2"): "symbolic link", ord("S"): "sparse file"}
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _RECORD = re.compile(rb"([1-9][0-9]{0,6}) ([^=\n]{1,256})=")
-_SAMPLE_NAME = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +57,6 @@ class CutShort:
 
     offset: int
     error: InputRowError
-
-
-@dataclass(slots=True)
-class Sample:
-    """Members of one key, side by side in their tar."""
-
-    key: str
-    """Folder and name up to its first dot."""
-    members: dict[str, bytes] = field(default_factory=dict)
-    """Wanted members by what stands behind the first dot, in lower case, in the tar's order."""
 
 
 class _Cut(Exception):
@@ -139,7 +119,14 @@ def _is_sound(header: bytes) -> bool:
         return False
     rest = header[:148] + header[156:]
     total = sum(rest) + 8 * 0x20
-    return stated in (total, total - 256 * sum(byte > 127 for byte in rest))
+    return stated == total or stated == total - 256 * sum(byte > 127 for byte in rest)
+
+
+def _size_of(header: bytes) -> int:
+    """What a sound header says of the size; raises `InputRowError` for one that is not sound."""
+    if not _is_sound(header):
+        raise InputRowError("no tar header where one must be")
+    return _number(header[124:136])
 
 
 def _text(data: bytes) -> str:
@@ -220,6 +207,7 @@ def _member(
     reader: _Reader,
     header: bytes,
     pending: _Pending,
+    size: int,
     offset: int,
     wants: Callable[[str], bool],
 ) -> Iterator[Member | BadMember]:
@@ -227,7 +215,8 @@ def _member(
     kind = header[156]
     name: str | None = None
     error = pending.error
-    size = pending.size if pending.size is not None else _number(header[124:136])
+    if pending.size is not None:
+        size = pending.size
     try:
         raw = _text(pending.name if pending.name is not None else _own_name(header))
         folder = kind == ord("5") or (kind in b"0\0" and raw.endswith("/"))
@@ -289,21 +278,22 @@ def read_members(
             if not header:
                 break
             if header == _END:
-                ended, lost = True, False
+                ended = True
                 continue
-            if not _is_sound(header):
-                # Behind the end mark anything may follow.
-                if not lost and not ended:
-                    yield BadMember(None, offset, InputRowError("no tar header where one must be"))
-                lost = lost or not ended
+            try:
+                size = _size_of(header)
+            except InputRowError as e:
+                if lost:
+                    ended = False
+                elif not ended:  # behind the end mark anything may follow
+                    yield BadMember(None, offset, e)
+                    lost = True
                 continue
             ended = lost = False
             if header[156] not in _EXTENSIONS:
-                yield from _member(reader, header, pending, offset, wants)
+                yield from _member(reader, header, pending, size, offset, wants)
                 pending = _Pending()
-                continue
-            size = _number(header[124:136])
-            if size > MAX_EXTENSION_BYTES:
+            elif size > MAX_EXTENSION_BYTES:
                 pending.error = InputRowError(f"a tar extension of {size} bytes")
                 reader.skip(size + -size % BLOCK)
             else:
@@ -311,18 +301,10 @@ def read_members(
                 reader.skip(-size % BLOCK)
                 _extend(pending, header[156], data)
     except _Cut:
-        yield CutShort(offset, InputRowError(f"the tar ends inside the member at {offset}"))
+        if not lost:
+            yield CutShort(offset, InputRowError(f"the tar ends inside the member at {offset}"))
     except InputRowError as e:
         yield CutShort(offset, e)
     else:
-        if not ended:
+        if not ended and not lost:
             yield CutShort(offset, InputRowError("the tar ends without its end mark"))
-
-
-def sample_name(name: str) -> tuple[str, str] | None:
-    """Key and suffix of a member: its name up to the first dot, and what is behind it.
-
-    None for names without a dot and those that begin with one: they are of no sample.
-    """
-    found = _SAMPLE_NAME.fullmatch(name)
-    return (found[1], found[2].lower()) if found else None
