@@ -82,6 +82,11 @@ class _Bounded:
             raise zipfile.BadZipFile(f"a directory of {most} bytes or more")
         return data
 
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and offset < 0:
+            raise zipfile.BadZipFile("a place in front of the file")
+        return int(self._file.seek(offset, whence))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
