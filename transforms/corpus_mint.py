@@ -19,16 +19,12 @@ from transforms.byte_streams import open_file
 from transforms.corpus_nodes import check_parallel, check_size, image_node, paragraphs
 from transforms.corpus_omnicorpus import InterleavedRow, OmniCorpusReader, page_of
 from transforms.corpus_webdataset import IMAGE_SUFFIXES, image_url_of
-from transforms.image_facts import ImageFactsConfig
+from transforms.file_kinds import file_kind
 from transforms.input_rows import BadRow, InputDocument, InputImage
 from transforms.json_lines import decode_json
 from transforms.tar_samples import MAX_SAMPLE_BYTES, Sample, read_samples
 from transforms.tiff_frames import split_tiff
 from transforms.urls import normalize_url
-
-TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
-
-_BOUNDS = ImageFactsConfig()
 
 
 def _is_image(suffix: str) -> bool:
@@ -52,7 +48,7 @@ def _pictures(sample: Sample, names: list[str]) -> list[bytes | None]:
         return [by_name[name.lower()] for name in names]
     found: list[bytes] = []
     for data in files.values():
-        found += split_tiff(data, _BOUNDS)
+        found += split_tiff(data)
         if sum(map(len, found)) > MAX_SAMPLE_BYTES:
             raise InputRowError(f"pictures of more than {MAX_SAMPLE_BYTES} bytes")
     if len(found) != len(names):
@@ -95,13 +91,13 @@ class MintReader:
 
     def slices(self, url: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
         """The whole of a tar; runs of row groups or ranges of bytes of a table."""
-        if url.lower().endswith(TAR_ENDINGS):
+        if file_kind(url) == "tar":
             return [(0, None)]
         return self._tables.slices(url, size, part_bytes)
 
     def read(self, url: str, start: int, end: int | None) -> Iterator[InputDocument | BadRow]:
         """The samples of a tar, or the rows of a slice of a table."""
-        if not url.lower().endswith(TAR_ENDINGS):
+        if file_kind(url) != "tar":
             yield from self._tables.read(url, start, end)
             return
         with open_file(url) as file:

@@ -25,6 +25,7 @@ from transforms.corpus_nodes import (
     image_node,
     page_address,
 )
+from transforms.file_kinds import file_kind
 from transforms.input_rows import BadRow, InputDocument
 from transforms.json_lines import Line, line_slices, lines_of, read_lines
 from transforms.json_rows import rows_of
@@ -34,7 +35,6 @@ REQUIRED = ("text_list", "image_info")
 MAX_ZIP_DIRECTORY_BYTES = 4 << 20
 """Largest directory of a zip that is read; a real one has an entry."""
 
-_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _LINES_ENDINGS = (".jsonl", ".json", ".ndjson")
 
 
@@ -143,12 +143,12 @@ def _zip_lines(file: Any) -> Iterator[Line | BadRow]:
                     yield line
 
 
-def _lines(url: str, start: int, end: int | None) -> Iterator[Line | BadRow]:
+def read_corpus_lines(url: str, start: int, end: int | None) -> Iterator[Line | BadRow]:
     """The lines of a slice, whatever holds them; a zip belongs to the slice that starts at 0."""
-    with open_file(url) as file:
-        if not file.read(4).startswith(_ZIP_MAGIC):
-            yield from read_lines(url, start, end)
-        elif start == 0:
+    if file_kind(url) != "zip":
+        yield from read_lines(url, start, end)
+    elif start == 0:
+        with open_file(url) as file:
             try:
                 yield from _zip_lines(file)
             except InputRowError as e:
@@ -160,13 +160,13 @@ class Mmc4Reader:
 
     def slices(self, url: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
         """Ranges of bytes of a plain file, else the whole file."""
-        if url.lower().endswith(".zip"):
+        if file_kind(url) == "zip":
             return [(0, None)]
         return line_slices(url, size, part_bytes)
 
     def read(self, url: str, start: int, end: int | None) -> Iterator[InputDocument | BadRow]:
         """The rows of a slice."""
-        lines = _lines(url, start, end)
+        lines = read_corpus_lines(url, start, end)
         for item in rows_of(lines, _Row, url, REQUIRED if start == 0 else ()):
             if isinstance(item, BadRow):
                 yield item

@@ -23,6 +23,7 @@ from transforms.corpus_nodes import (
     page_address,
     paragraphs,
 )
+from transforms.file_kinds import file_kind
 from transforms.input_rows import BadRow, InputDocument
 from transforms.json_lines import convert_row, decode_json, line_slices
 from transforms.json_rows import read_json_rows
@@ -74,11 +75,6 @@ def interleaved_document(key: str, row: InterleavedRow) -> InputDocument:
     return InputDocument(key, url, nodes, [], [], date=date)
 
 
-def is_parquet_name(url: str) -> bool:
-    """Whether a file's name says that it is Parquet."""
-    return url.lower().endswith((".parquet", ".pq"))
-
-
 class OmniCorpusReader:
     """Reads files of OmniCorpus and its like.
 
@@ -87,14 +83,14 @@ class OmniCorpusReader:
 
     def slices(self, url: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
         """Runs of row groups, or ranges of bytes."""
-        if is_parquet_name(url):
+        if file_kind(url) == "parquet":
             return parquet_slices(url, part_bytes, COLUMNS)
         return line_slices(url, size, part_bytes)
 
     def read(self, url: str, start: int, end: int | None) -> Iterator[InputDocument | BadRow]:
         """The rows of a slice."""
         rows: Iterator[tuple[str, InterleavedRow] | BadRow]
-        if is_parquet_name(url):
+        if file_kind(url) == "parquet":
             rows = _parquet_rows(url, start, end)
         else:
             rows = read_json_rows(url, start, end, InterleavedRow, REQUIRED)

@@ -111,8 +111,11 @@ def _number(data: bytes) -> int:
     return int(found[1] or b"0", 8)
 
 
-def _is_sound(header: bytes) -> bool:
-    """Whether the checksum is right, taken of unsigned bytes or, as old tars do, of signed ones."""
+def is_header(header: bytes) -> bool:
+    """Whether a block is a tar header: its checksum is right.
+
+    It is taken of unsigned bytes or, as old tars do, of signed ones.
+    """
     try:
         stated = _number(header[148:156])
     except InputRowError:
@@ -124,7 +127,7 @@ def _is_sound(header: bytes) -> bool:
 
 def _size_of(header: bytes) -> int:
     """What a sound header says of the size; raises `InputRowError` for one that is not sound."""
-    if not _is_sound(header):
+    if not is_header(header):
         raise InputRowError("no tar header where one must be")
     return _number(header[124:136])
 

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import ImageDecodeError
@@ -99,8 +101,8 @@ def test_frames_of_a_pdf_stand_where_they_are_named(tmp_path: Path) -> None:
     assert kinds == [document.images[0].url, "First page.", "Second page.", document.images[1].url]
     pixels = [Image.open(io.BytesIO(image.data)) for image in document.images]
     assert [(each.format, each.getpixel((0, 0))) for each in pixels] == [
-        ("PNG", (255, 0, 0)),
-        ("PNG", (0, 0, 255)),
+        ("TIFF", (255, 0, 0)),
+        ("TIFF", (0, 0, 255)),
     ]
     assert [image.url for image in document.images] == [
         image_url_of(image.data) for image in document.images
@@ -183,10 +185,30 @@ def test_bad_sample_costs_only_itself(
     assert message in str(bad.error)
 
 
-def test_frame_that_does_not_decode_is_typed(tmp_path: Path) -> None:
-    noise = Image.effect_noise((64, 64), 90)
-    data = bytearray(tiff(noise, noise, compression="tiff_lzw"))
-    data[200:1800] = bytes(1600)
-    (bad,) = read(tar(tmp_path / "0.tar", [("1.json", pdf()), ("1.tiff", bytes(data))]))
+def test_tiff_that_cannot_be_split_is_typed(tmp_path: Path) -> None:
+    data = tiff(frame("red"), frame("blue"))
+    (bad,) = read(tar(tmp_path / "0.tar", [("1.json", pdf()), ("1.tiff", data[:-8])]))
     assert isinstance(bad, BadRow)
     assert isinstance(bad.error, ImageDecodeError)
+
+
+NAMES = st.sampled_from(["texts", "images", "url", "general_metadata"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 5) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=6,
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(NAMES, VALUES), st.booleans())
+def test_changed_row_never_crashes(
+    tmp_path: Path, changes: dict[str, Any], has_pictures: bool
+) -> None:
+    pictures = [("0.tiff", tiff(frame("red"), frame("blue")))] if has_pictures else []
+    path = tar(tmp_path / "0.tar", [("0.json", pdf(**changes)), *pictures, ("1.json", html())])
+    item, last = read(path)
+    assert isinstance(item, InputDocument | BadRow)
+    assert isinstance(last, InputDocument)
