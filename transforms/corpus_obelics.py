@@ -93,8 +93,7 @@ class ObelicsReader:
 
     def slices(self, url: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
         """Runs of row groups."""
-        del size
-        return parquet_slices(url, part_bytes, COLUMNS)
+        return parquet_slices(url, size, part_bytes, COLUMNS)
 
     def read(self, url: str, start: int, end: int | None) -> Iterator[InputDocument | BadRow]:
         """The rows of a run of row groups."""

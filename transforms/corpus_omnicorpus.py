@@ -84,7 +84,7 @@ class OmniCorpusReader:
     def slices(self, url: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
         """Runs of row groups, or ranges of bytes."""
         if file_kind(url) == "parquet":
-            return parquet_slices(url, part_bytes, COLUMNS)
+            return parquet_slices(url, size, part_bytes, COLUMNS)
         return line_slices(url, size, part_bytes)
 
     def read(self, url: str, start: int, end: int | None) -> Iterator[InputDocument | BadRow]:

@@ -1,11 +1,13 @@
 """Rows of strangers' Parquet files: cut by row groups, read in batches, only the columns asked for.
 
-A row group whose pages are damaged costs its rows from there on, not the file. What a file declares
-of itself is bounded before it is decoded; a string of a dictionary that a hostile file repeats
-millions of times is not seen before, so such a file is bounded only by `MAX_GROUP_VALUES`.
+A row group whose pages are damaged costs its rows from there on, not the file. Memory is that of a
+batch and of the pages and dictionaries it comes from. How many rows make a batch goes by what the
+row group says of its size: a file that lies about it is bounded by Arrow's own limits alone.
+
+The metadata of single columns are never asked for: where they are damaged PyArrow ends the process.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +18,13 @@ from schemas.errors import InputError, InputRowError
 from transforms.byte_streams import open_file
 from transforms.input_rows import BadRow
 
-MAX_GROUP_BYTES = 2 << 30
-"""Most bytes that the columns of a row group may declare to hold when they are decoded."""
-MAX_GROUP_VALUES = 1 << 26
 BATCH_BYTES = 8 << 20
-"""Decoded bytes of a batch, about, by the mean of the row group."""
+"""Decoded bytes of a batch, about, by the mean of all columns of its row group."""
 MAX_BATCH_ROWS = 1024
+
+
+# What Arrow raises of bad data: also for names and numbers of the footer that Python cannot hold.
+_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,16 @@ class Columns:
 def _open(file: Any) -> pq.ParquetFile:
     """The footer; raises `InputRowError` for a file that has none."""
     try:
-        return pq.ParquetFile(
+        made = pq.ParquetFile(
             file,
             buffer_size=1 << 20,
             pre_buffer=False,
             page_checksum_verification=True,
             arrow_extensions_enabled=False,
         )
-    except (pa.ArrowException, OSError) as e:
+        made.schema_arrow.names.count("")  # names that are no text are told of here
+        return made
+    except _ERRORS as e:
         raise _damage("no Parquet file", e) from e
 
 
@@ -80,7 +85,9 @@ def _chosen(file: pq.ParquetFile, url: str, columns: Columns) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def parquet_slices(url: str, part_bytes: int, columns: Columns) -> list[tuple[int, int | None]]:
+def parquet_slices(
+    url: str, size: int, part_bytes: int, columns: Columns
+) -> list[tuple[int, int | None]]:
     """Cut a file into runs of row groups of about `part_bytes` bytes.
 
     A file without a readable footer is one slice: reading it gives the row that says so.
@@ -96,35 +103,27 @@ def parquet_slices(url: str, part_bytes: int, columns: Columns) -> list[tuple[in
         except InputRowError:
             return [(0, None)]
         _chosen(file, url, columns)
+        # What a group takes of the file is taken to be its share of the decoded bytes.
+        sizes = [
+            max(file.metadata.row_group(number).total_byte_size, 0)
+            for number in range(file.metadata.num_row_groups)
+        ]
+        most = part_bytes * max(sum(sizes), 1) / max(size, 1)
         slices: list[tuple[int, int | None]] = []
-        start = 0
-        held = 0
-        for number in range(file.metadata.num_row_groups):
-            group = file.metadata.row_group(number)
-            size = sum(group.column(i).total_compressed_size for i in range(group.num_columns))
-            if number > start and held + size > part_bytes:
+        start = held = 0
+        for number, decoded in enumerate(sizes):
+            if number > start and held + decoded > most:
                 slices.append((start, number))
                 start, held = number, 0
-            held += size
-        slices.append((start, file.metadata.num_row_groups or None))
+            held += decoded
+        slices.append((start, len(sizes) or None))
     return slices
 
 
-def _batch_rows(file: pq.ParquetFile, number: int, names: Sequence[str]) -> int:
-    """Rows of a batch of a row group; raises `InputRowError` where it declares too much."""
+def _batch_rows(file: pq.ParquetFile, number: int) -> int:
+    """Rows of a batch of a row group."""
     group = file.metadata.row_group(number)
-    size = 0
-    for i in range(group.num_columns):
-        column = group.column(i)
-        path = f"{column.path_in_schema}."
-        if not any(path.startswith(f"{name}.") for name in names):
-            continue
-        if column.num_values > MAX_GROUP_VALUES:
-            raise InputRowError(f"row group {number}: more than {MAX_GROUP_VALUES} values")
-        size += column.total_uncompressed_size
-    if size > MAX_GROUP_BYTES:
-        raise InputRowError(f"row group {number}: {size} bytes, more than {MAX_GROUP_BYTES}")
-    rows = int(group.num_rows) * BATCH_BYTES // max(size, 1)
+    rows = int(group.num_rows) * BATCH_BYTES // max(int(group.total_byte_size), 1)
     return max(1, min(MAX_BATCH_ROWS, rows))
 
 
@@ -168,11 +167,9 @@ def read_parquet(
                 continue
             try:
                 for batch in file.iter_batches(
-                    _batch_rows(file, number, names), [number], names, use_threads=False
+                    _batch_rows(file, number), [number], names, use_threads=False
                 ):
                     yield from _rows_of(batch, first)
                     first += batch.num_rows
-            except InputRowError as e:
-                yield BadRow(str(first), e)
-            except (pa.ArrowException, OSError) as e:
+            except _ERRORS as e:
                 yield BadRow(str(first), _damage(f"row group {number}, rows {first} to {row}", e))

@@ -46,7 +46,7 @@ def test_text_that_is_no_utf8_costs_one_row(tmp_path: Path) -> None:
 def test_file_that_is_no_parquet_is_one_bad_row(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(data)
-    assert parquet_slices(str(path), 10, WANTED) == [(0, None)]
+    assert parquet_slices(str(path), len(data), 10, WANTED) == [(0, None)]
     (bad,) = read(path)
     assert (bad.key, str(bad.error)[:16]) == ("0", "no Parquet file:")
 
@@ -77,19 +77,35 @@ def test_two_columns_of_one_name_are_the_users_mistake(tmp_path: Path) -> None:
         read(path)
 
 
-def test_group_that_declares_too_much_is_not_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_rows_come_in_small_batches(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"a": ["x" * 100] * 10, "z": ["y" * 100_000] * 10}), path)
-    monkeypatch.setattr(parquet_rows, "MAX_GROUP_BYTES", 10_000)
-    assert len(read(path)) == 10
-    monkeypatch.setattr(parquet_rows, "MAX_GROUP_BYTES", 100)
-    (bad,) = read(path)
-    assert "bytes, more than 100" in str(bad.error)
-    monkeypatch.setattr(parquet_rows, "MAX_GROUP_VALUES", 9)
-    (bad,) = read(path)
-    assert "more than 9 values" in str(bad.error)
+    text = "".join(map(chr, range(32, 127))) * 1000
+    table = pa.table({"a": [f"{n}{text}" for n in range(400)]})
+    pq.write_table(table, path, use_dictionary=False, data_page_size=1 << 20, write_batch_size=10)
+    del table
+    taken = pa.total_allocated_bytes()
+    largest = 0
+    for _ in read_parquet(str(path), 0, None, WANTED):
+        largest = max(largest, pa.total_allocated_bytes() - taken)
+    assert path.stat().st_size < 4_000_000
+    assert largest < 30_000_000 < 400 * len(text)
+
+
+def test_slices_follow_the_size_of_the_groups(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"{n * 7919 % 100_003:06d}" * (1 if n < 500 else 3) for n in range(1000)]
+    pq.write_table(
+        pa.table({"a": texts}), path, row_group_size=100, use_dictionary=False, compression="none"
+    )
+    size = path.stat().st_size
+    assert parquet_slices(str(path), size, size, WANTED) == [(0, 10)]
+    slices = parquet_slices(str(path), size, size // 4, WANTED)
+    assert [start for start, _ in slices] == [0, *(end for _, end in slices[:-1])]
+    assert slices[-1][1] == 10
+    counts = [(end or 0) - start for start, end in slices]
+    assert counts[0] > counts[-2] >= 1
+    assert 4 <= len(slices) < 10
+    assert parquet_slices(str(path), size, 1, WANTED) == [(n, n + 1) for n in range(10)]
 
 
 def test_error_of_the_file_system_is_raised(
@@ -124,7 +140,7 @@ SOUND = _SINK.getvalue()
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), max_size=5))
 def test_changed_bytes_never_crash(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
@@ -134,7 +150,7 @@ def test_changed_bytes_never_crash(tmp_path: Path, changes: list[tuple[int, int]
     path = tmp_path / "a.parquet"
     path.write_bytes(data)
     try:
-        slices = parquet_slices(str(path), 100, WANTED)
+        slices = parquet_slices(str(path), len(data), 100, WANTED)
         found = [
             item for start, end in slices for item in read_parquet(str(path), start, end, WANTED)
         ]
