@@ -13,8 +13,9 @@ import xxhash
 
 from schemas import ids
 from schemas.errors import DataError, FetchError, ImageError
+from schemas.fetch_rows import RobotsFile, Thumbnail
 from schemas.outcomes import OK, REFUSALS, is_outcome
-from schemas.rows import Image, LedgerRow, RobotsFile, Thumbnail
+from schemas.rows import Image, LedgerRow
 from schemas.tables import to_batch
 from transforms.block_lists import BlockListConfig, BlockLists
 from transforms.consent import opt_out_reason

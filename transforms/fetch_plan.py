@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.fetch_rows import PlannedUrl
 from schemas.outcomes import matches
-from schemas.rows import PlannedUrl
 from schemas.tables import schema_of
 from transforms.fetch_config import FetchConfig
 from transforms.http_fetch import Request

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import FetchError
+from schemas.fetch_rows import RobotsFile
 from schemas.outcomes import OK
-from schemas.rows import RobotsFile
 from schemas.tables import from_dict, to_batch
 from transforms.fetch_config import FetchConfig
 from transforms.fetch_plan import SliceFile, read_planned

@@ -20,8 +20,8 @@ from typing import Self
 from protego import Protego
 
 from schemas.errors import FetchError
+from schemas.fetch_rows import RobotsFile
 from schemas.outcomes import NETWORK_OUTCOMES, OK, matches
-from schemas.rows import RobotsFile
 from transforms.fetch_config import PRODUCT
 
 MAX_ROBOTS_BYTES = 500 * 1024

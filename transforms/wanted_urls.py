@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.fetch_rows import WantedUrl
 from schemas.ids import digest
-from schemas.rows import WantedUrl
 from schemas.tables import schema_of
 from transforms.pages import positions, some, take_or_null
 from transforms.shuffle import Block, split_rows

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.rows import Image, RobotsFile, WantedUrl
+from schemas.fetch_rows import RobotsFile, WantedUrl
+from schemas.rows import Image
 from schemas.tables import schema_of
 from transforms.fetch_config import FetchConfig
 from transforms.fetch_plan import (

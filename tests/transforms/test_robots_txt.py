@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rows import RobotsFile
+from schemas.fetch_rows import RobotsFile
 from tests.conftest import hang_guard
 from transforms.robots_txt import (
     MAX_ROBOTS_BYTES,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from schemas.rows import Image, ImageRef, WantedUrl
+from schemas.fetch_rows import WantedUrl
+from schemas.rows import Image, ImageRef
 from schemas.tables import schema_of, to_batch
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
