@@ -7,7 +7,6 @@ receives (`compute_hash`, on by default), so its table tells even where its shar
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -74,8 +73,6 @@ class Run:
     begun to its last one done."""
     wall: float
     """Of the whole command."""
-    cpu: float
-    """Seconds of all its processes that ended in order."""
     peak_mb: float
     """Most memory of all processes together: PSS, sampled twice a second."""
     stages: Mapping[str, float]
@@ -175,7 +172,6 @@ def _watched(
     with ServerProcess(
         work.folder, work.count, work.port, work.hosts, slow.hosts, slow.seconds
     ) as server:
-        before = _children_cpu()
         begin = time.perf_counter()
         with (
             subprocess.Popen(
@@ -186,19 +182,13 @@ def _watched(
         ):  # fmt: skip
             said, _ = process.communicate(timeout=RUN_SECONDS)
         wall = time.perf_counter() - begin
-        cpu = _children_cpu() - before
         if process.returncode != 0:
             print(said[-4000:], file=sys.stderr)
             raise SystemExit(f"{' '.join(command)}: ended with status {process.returncode}")
         served = server.stop()
     seconds, stages = own_seconds()
     peak = round(sampler.total_pss / MB, 1)
-    return Run(round(seconds, 3), round(wall, 3), round(cpu, 2), peak, stages, served)
-
-
-def _children_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return Run(round(seconds, 3), round(wall, 3), peak, stages, served)
 
 
 def _members(paths: Iterator[Path]) -> Iterator[tuple[str, bytes]]:
