@@ -37,16 +37,14 @@ def _wanted_parts(state: RunState) -> list[Part]:
 
 def _wanted(state: RunState, missing: list[Part]) -> Build:
     del missing
-    sources = [
-        Part(
-            name,
-            "",
-            wanted_urls.AnswerFiles(
-                state.file("images", name, "image_refs"), state.file("images", name, "images")
-            ),
+    files = {
+        name: wanted_urls.AnswerFiles(
+            state.file("images", name, "image_refs"), state.file("images", name, "images")
         )
         for name in sorted(state.commits["images"])
-    ]
+    }
+    files["none"] = wanted_urls.AnswerFiles(None, None)
+    sources = [Part(name, "", spec) for name, spec in files.items()]
     emit = wanted_urls.EmitWanted(state.output, state.recipe.settings.fetch.buckets)
     parts = {part.spec: part for part in _wanted_parts(state)}
     return partial(_wanted_graph, state.output, sources, emit, parts)
@@ -206,9 +204,11 @@ def _answers(state: RunState, missing: list[Part]) -> Build:
     del missing
     settings = state.recipe.settings
     found = [*state.commits["images"].values(), *state.commits["fetch"].values()]
-    sources = [
-        Part(commit.name, "", tuple(sorted(commit.files.get("images", {}).values())))
+    sources = [Part("none", "", ())]
+    sources += [
+        Part(commit.name, "", tuple(sorted(paths.values())))
         for commit in found
+        if (paths := commit.files.get("images"))
     ]
     emit = image_answers.EmitAnswers(state.output, settings.refs)
     commit_answers = image_answers.CommitAnswers(settings.block_lists)
@@ -238,6 +238,7 @@ ROBOTS = Rounds(
     "robots",
     _ROBOTS_PREFIX,
     fetch_plan.ROBOTS,
+    "robots",
     _plan_robots,
     partial(_plan, fetch_plan.ROBOTS, fetch_robots.STAGE),
     partial(_ask_parts, fetch_plan.ROBOTS, _ROBOTS_PREFIX),
@@ -248,6 +249,7 @@ IMAGES = Rounds(
     "fetch",
     _IMAGES_PREFIX,
     fetch_plan.IMAGES,
+    "image_urls",
     _plan_images,
     partial(_plan, fetch_plan.IMAGES, fetch_images.STAGE),
     partial(_image_parts, _IMAGES_PREFIX),

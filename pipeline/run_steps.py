@@ -46,15 +46,20 @@ def run_rounds(
             rounds.plan_graph,
         )
         run_step(state, plan, wanted, runner, progress)
-        parts = rounds.ask(state, state.commits.pop(plan.name), runner.workers)
+        plans = state.commits.pop(plan.name)
+        parts = rounds.ask(state, plans, runner.workers)
         if not parts:
             break
         label = f"{rounds.stage}, {rounds.name}, round {number}"
         build = rounds.ask_graph(state, parts)
         asked = _run_parts(state, label, rounds.stage, parts, build, runner, progress)
-        if not any(counts.seen for counts in sum_counts(asked.values()).values()):
-            raise StageError(f"{label}: {len(parts)} parts asked for nothing")
         rounds.read(state)
+        answered = sum(sum_counts([commit])[rounds.counted].seen for commit in asked.values())
+        if not answered:
+            raise StageError(f"{label}: {len(parts)} parts asked for nothing")
+        left = sum(commit.details["left"] for commit in plans.values())
+        if not left and answered == sum(part.weight for part in parts):
+            break
     return len(state.commits[rounds.name]) - before
 
 

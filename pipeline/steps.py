@@ -37,6 +37,8 @@ class Rounds:
     """What the names of the parts of answers begin with: the kind and version of the answers."""
     table: str
     """The table whose rows are the answers."""
+    counted: str
+    """The table under which they are counted."""
     plan: Callable[[RunState, frozenset[str]], list[Part]]
     """The parts of a plan, given the files of answers of earlier runs."""
     plan_graph: Callable[[RunState, list[Part]], Build]

@@ -52,8 +52,9 @@ class FetchConfig:
     """Most URLs of one part."""
     part_seconds: float = 300.0
     """Time a part is planned for; what it has not asked for by then goes to another part."""
-    buckets: int = 64
-    """Buckets of registered domains: memory is one bucket, so more of them for a larger corpus."""
+    buckets: int = 16
+    """Buckets of registered domains: memory is one bucket, so more of them beyond some 10 million
+    URLs."""
     retry: tuple[str, ...] = (
         "dns",
         "connect",

@@ -71,7 +71,7 @@ class PlanBucket:
         """Nothing is heavy here."""
 
     def __call__(self, part: Part, sink: PartSink) -> None:
-        """Write `planned_urls`, and how long each slice is as a detail of the commit."""
+        """Write `planned_urls`; the commit tells how long each slice is, and what is left."""
         files: PlanFiles = part.spec
         wanted = read_rows(self.output, some(files.wanted), "wanted_urls")
         if self.table == ROBOTS:
@@ -83,6 +83,7 @@ class PlanBucket:
         )
         sink.write("planned_urls", planned)
         sink.commit.details["slices"] = sizes
+        sink.commit.details["left"] = int(open_ones.sum()) - len(planned)
 
     def _attempts(self, urls: pa.ChunkedArray, files: PlanFiles) -> Rows:
         """The number of the attempt that is due for each URL; 0 where none is."""

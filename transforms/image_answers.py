@@ -33,15 +33,16 @@ class EmitAnswers:
     config: RefsConfig
 
     def __call__(self, part: Part) -> Iterator[Block]:
-        """Yield answers, and an empty block for every bucket of URLs."""
+        """Yield answers; an empty block for every bucket of URLs where the part has no file."""
         paths: tuple[str, ...] = part.spec
+        if not paths:
+            for number in range(self.config.buckets):
+                yield f"{number:05d}", schema_of(Image).empty_table()
         for path in paths:
             rows = read_table(self.output, [path])
             assert rows is not None
             urls = rows["image_url"].to_pylist()
             yield from split_rows(rows, [url_bucket(url, self.config.buckets) for url in urls])
-        for number in range(self.config.buckets):
-            yield f"{number:05d}", schema_of(Image).empty_table()
 
 
 @dataclass(eq=False)

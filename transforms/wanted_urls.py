@@ -63,8 +63,12 @@ class EmitWanted:
     buckets: int
 
     def __call__(self, part: Part) -> Iterator[Block]:
-        """Yield wanted URLs, and an empty block for every bucket."""
+        """Yield wanted URLs; an empty block for every bucket where the part has no file."""
         files: AnswerFiles = part.spec
+        if files.image_refs is None:
+            for name in bucket_names(self.buckets):
+                yield name, schema_of(WantedUrl).empty_table()
+            return
         refs = read_rows(self.output, some(files.image_refs), "image_refs", ["image_url"])
         answers = read_rows(self.output, some(files.images), "images", ["image_url", "outcome"])
         outcomes = take_or_null(
@@ -79,8 +83,6 @@ class EmitWanted:
             [urls, [host_of(url) for url in urls], sites], schema=schema_of(WantedUrl)
         )
         yield from split_rows(wanted, [site_bucket(site, self.buckets) for site in sites])
-        for name in bucket_names(self.buckets):
-            yield name, schema_of(WantedUrl).empty_table()
 
 
 def commit_wanted(part: Part, rows: pa.Table, sink: PartSink) -> None:

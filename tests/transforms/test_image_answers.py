@@ -91,14 +91,13 @@ def test_what_a_list_names_loses_its_bytes(tmp_path: Path) -> None:
     assert (counts.seen, counts.kept, sum(counts.rejected.values())) == (6, 2, 4)
 
 
-def test_answers_go_to_the_bucket_of_their_url_and_every_bucket_is_named(tmp_path: Path) -> None:
+def test_answers_go_to_the_bucket_of_their_url_and_one_part_names_every_bucket(tmp_path: Path) -> None:
     rows = [row(f"http://a.example/{number}") for number in range(40)]
     with PartSink("fetch", str(tmp_path), Part("x", "f")) as sink:
         sink.write("images", to_batch(rows, Image))
         commit = sink.publish()
     emit = EmitAnswers(str(tmp_path), RefsConfig(buckets=4))
     blocks = list(emit(Part("x", "", tuple(commit.files["images"].values()))))
-    assert {name for name, _ in blocks} == {f"{number:05d}" for number in range(4)}
     urls = [url for _, block in blocks for url in block["image_url"].to_pylist()]
     assert sorted(urls) == sorted(item.image_url for item in rows)
     assert {name for name, _ in emit(Part("none", "", ()))} == {f"{n:05d}" for n in range(4)}
