@@ -16,6 +16,7 @@
         |   +-- HttpParseError        a response record without a readable HTTP head
         |   +-- ContentDecodeError    a content or transfer coding that cannot be undone
         |   +-- PayloadTooLargeError  more bytes than the recipe allows
+        +-- InputRowError         a row of a table or a corpus that cannot be read
         +-- PageError             a page
         |   +-- CharsetError          no encoding decodes it
         |   +-- HtmlParseError        no backend parses it
@@ -88,6 +89,10 @@ class ContentDecodeError(RecordError):
 
 class PayloadTooLargeError(RecordError):
     """More bytes than the recipe allows."""
+
+
+class InputRowError(DataError):
+    """A row of a table or of a corpus."""
 
 
 class PageError(DataError):
