@@ -16,7 +16,7 @@
         |   +-- HttpParseError        a response record without a readable HTTP head
         |   +-- ContentDecodeError    a content or transfer coding that cannot be undone
         |   +-- PayloadTooLargeError  more bytes than the recipe allows
-        +-- InputRowError         a row of a table or a corpus that cannot be read
+        +-- InputRowError         a row of a table or corpus, or a place in its file
         +-- PageError             a page
         |   +-- CharsetError          no encoding decodes it
         |   +-- HtmlParseError        no backend parses it
@@ -92,7 +92,7 @@ class PayloadTooLargeError(RecordError):
 
 
 class InputRowError(DataError):
-    """A row of a table or of a corpus."""
+    """A row of a table or corpus that cannot be read, or a place in its file."""
 
 
 class PageError(DataError):

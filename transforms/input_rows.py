@@ -8,23 +8,26 @@ every format, so that what follows cannot tell a row of a table from a page of a
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import quote
 
 from schemas.errors import DataError
+from schemas.ids import digest
 from schemas.rows import Node
 
 TABLE_ORIGIN = "table"
 """Origin of a caption that is a table's own text."""
-MEMBER_SCHEME = "member:"
+LOCAL_IMAGE_HOST = "weft.invalid"
+"""The host of images that an input holds and gives no URL for. Names below `.invalid` never
+resolve (RFC 6761, section 6.4), so nothing can be asked for under it."""
 
 
-def member_url(member: str) -> str:
-    """A name for an image that has no URL: its place in the file that holds it.
+def local_image_url(source: str, member: str) -> str:
+    """A URL for an image without one, on a host that cannot exist.
 
-    It is stable, and nothing can be asked for under it. Names are unique within a file only, so
-    `extract_rows.py` puts the file's source in front of it wherever it stands (nodes and images).
+    Args:
+        source: What the image is from.
+        member: What tells it from the others of its source.
     """
-    return MEMBER_SCHEME + quote(member, safe="/", errors="replace")
+    return f"https://{LOCAL_IMAGE_HOST}/{digest(source, member)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,7 @@ class InputImage:
     """An image of an input row: bytes that the input holds."""
 
     url: str
-    """The URL under which nodes name it, as it stands in the input; `member_url` where there is
-    none."""
+    """The URL under which nodes name it; `local_image_url` where the corpus has none."""
     data: bytes
     """As stored; what does not decode becomes a typed failure of the table `image_records`."""
 
@@ -53,9 +55,9 @@ class InputCaption:
 class InputDocument:
     """A row of a table, or a document of a corpus.
 
-    Texts are taken as they are: lone surrogates and NULs are the reader's to refuse. Image URLs
-    need not be normalised. An image node without a caption here gets the candidates that an image
-    of a page gets (alt, figcaption, title, ...).
+    Image URLs need not be normalised. An image node without a caption here gets the candidates that
+    an image of a page gets (alt, figcaption, title, ...). A document with a NUL or half a surrogate
+    pair in a text fails, so a reader may decode broken UTF-8 with `surrogateescape`.
     """
 
     key: str
