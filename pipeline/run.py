@@ -87,7 +87,7 @@ def check_options(options: RunOptions) -> tuple[Recipe, str]:
 def prepare(options: RunOptions) -> RunState:
     """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
     recipe, output = check_options(options)
-    return RunState(output, recipe, find_inputs(options.inputs))
+    return RunState(output, recipe, find_inputs(options.inputs, recipe.settings.input))
 
 
 def normal_output(output: str) -> str:

@@ -143,7 +143,8 @@ class Caption:
     image_url: str
     text: str
     origin: str
-    """`alt`, `figcaption`, `title`, `neighbour` or `paragraph`."""
+    """`alt`, `figcaption`, `title`, `neighbour` or `paragraph`; `table` for the text that a
+    table, or a corpus of pairs, gives to the image."""
     node: int
     """Position of the image in `Document.nodes`, from 0."""
     flags: list[str] = field(default_factory=list)

@@ -33,7 +33,7 @@ import pytest
 
 from schemas.commits import Commit
 from schemas.errors import DataError
-from schemas.rows import Sample, SampleImage
+from schemas.rows import Node, Sample, SampleImage
 from schemas.shards import ShardFormat, sample_key
 from transforms import (
     assign,
@@ -43,9 +43,11 @@ from transforms import (
     document_gate,
     duplicates,
     extract,
+    extract_rows,
     gates,
     image_codec,
     image_facts,
+    input_tables,
     interleave,
     minhash,
     refs,
@@ -58,6 +60,8 @@ from transforms import (
 )
 from transforms.charset import decode_html
 from transforms.document_rules import parse_document_gate
+from transforms.input_columns import InputConfig
+from transforms.input_rows import BadRow, InputDocument
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 
@@ -393,6 +397,54 @@ def run_shards() -> Any:
     return [asdict(result), out.getvalue()]
 
 
+CSV = (
+    "URL,TEXT,LICENSE,WIDTH,SAMPLE_ID\n"
+    'http://a.example/1.jpg,"A boat,\nand a quay",CC BY 4.0,640.0,7\n'
+    "HTTP://a.example/%7Ex/2.jpg,Red roofs,?,,8\n"
+    "ftp://a.example/3.jpg,Blue,,,9\n"
+    "http://a.example/4.jpg,  ,,,10\n"
+    "http://a.example/5.jpg,too few\n"
+)
+JSON_LINES = (
+    '{"id": 1, "image_url": "http://a.example/1.jpg", "caption": "A boat", "page_url": "http://b/"}\n'
+    '{"id": 2, "image_url": ["http://a.example/2.jpg"], "caption": "A list"}\n'
+    "no JSON\n"
+)
+
+
+def table_rows() -> list[Any]:
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content, reader in (
+            ("t.csv", CSV, input_tables.SeparatedTable(InputConfig(preset="laion"), ",")),
+            ("t.jsonl", JSON_LINES, input_tables.JsonLinesTable(InputConfig())),
+        ):
+            path = Path(folder) / name
+            path.write_text(content)
+            found += reader.read(str(path), 0, None)
+        path = Path(folder) / "t.parquet"
+        columns = {"uid": ["a", "b"], "url": ["http://a.example/1.jpg", None], "text": ["A", "B"]}
+        pq.write_table(pa.table(columns), path)
+        found += input_tables.ParquetTable(InputConfig(preset="datacomp")).read(str(path), 0, None)
+    return found
+
+
+def run_input_tables() -> Any:
+    return [
+        [type(row).__name__, row.key, str(row.error)] if isinstance(row, BadRow) else asdict(row)
+        for row in table_rows()
+    ]
+
+
+def run_extract_rows() -> Any:
+    documents = [row for row in table_rows() if isinstance(row, InputDocument)]
+    documents.append(
+        InputDocument("k", "http://b/", [Node("text", "paragraph", "A harbour and its boats.")])
+    )
+    settings = extract.ExtractSettings()
+    return [asdict(extract_rows.row_tables(row, "t", settings)) for row in documents]
+
+
 RECIPE = """
 [dedup]
 buckets = 2
@@ -435,6 +487,8 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "gates": ((gates,), run_gates),
     "document_gate": ((document_gate, gates), run_document_gate),
     "shards": ((shards, image_codec), run_shards),
+    "input_tables": ((input_tables,), run_input_tables),
+    "extract_rows": ((extract_rows, input_tables, text_scores), run_extract_rows),
 }
 """What is golden -> the modules whose versions stand for it, and what makes it."""
 

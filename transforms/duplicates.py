@@ -26,7 +26,7 @@ from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 
 STAGE = "dedup"
-STEP_VERSION = 2
+STEP_VERSION = 3
 GATE = "dedup"
 ALL = "all"
 """The bucket in which edges become clusters."""
@@ -95,6 +95,11 @@ class SignPages:
             keys = [text_hash(contents[row]) if contents[row] else "" for row in chosen]
             rows = positions(kept["id"], pa.chunked_array([pa.array(ids, pa.string())]))
             facts = kept.select(["id", "kind", "url", "date"]).take(pa.array(rows))
+            # A row of a table is one image of its page and not the page: others share its URL.
+            charsets = kept["charset"].take(pa.array(rows)).to_pylist()
+            of_page = [bool(text or charset) for text, charset in zip(texts, charsets, strict=True)]
+            urls = pc.if_else(pa.array(of_page, pa.bool_()), facts["url"], "")
+            facts = facts.set_column(2, "url", urls)
             signed = signatures(texts, self.config.minhash)
             sink.write(
                 "signatures",

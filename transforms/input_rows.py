@@ -75,6 +75,8 @@ class InputDocument:
     language_declared: str | None = None
     license: str | None = None
     date_published: str | None = None
+    place: int = 0
+    """Row number or byte offset in the file: what `source_offset` says of a record of a crawl."""
 
 
 @dataclass(frozen=True, slots=True)

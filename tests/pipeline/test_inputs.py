@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.inputs import find_inputs, slice_inputs
 from schemas.errors import InputError
+from transforms.input_columns import InputConfig
 
 
 @pytest.fixture
@@ -93,18 +94,18 @@ def test_no_input_at_all_is_an_error() -> None:
 
 
 def test_parts_do_not_depend_on_files_beside_them(crawl: Path) -> None:
-    alone = slice_inputs(find_inputs([str(crawl / "b")]), 1 << 20, "config")
+    alone = slice_inputs(find_inputs([str(crawl / "b")]), InputConfig(1 << 20), "config")
     (crawl / "b" / "z.warc").write_bytes(b"x" * 50)
-    more = slice_inputs(find_inputs([str(crawl / "b")]), 1 << 20, "config")
+    more = slice_inputs(find_inputs([str(crawl / "b")]), InputConfig(1 << 20), "config")
     assert {part.key for part in alone} < {part.key for part in more}
-    other = slice_inputs(find_inputs([str(crawl / "b")]), 1 << 20, "other config")
+    other = slice_inputs(find_inputs([str(crawl / "b")]), InputConfig(1 << 20), "other config")
     assert {part.key for part in more}.isdisjoint(part.key for part in other)
 
 
 def test_a_changed_file_is_another_part_and_a_named_empty_one_an_error(crawl: Path) -> None:
-    before = slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), 1 << 20, "c")
+    before = slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), InputConfig(1 << 20), "c")
     (crawl / "a.warc.gz").write_bytes(b"x" * 101)
-    after = slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), 1 << 20, "c")
+    after = slice_inputs(find_inputs([str(crawl / "a.warc.gz")]), InputConfig(1 << 20), "c")
     assert [part.name for part in before] == [part.name for part in after]
     assert before[0].fingerprint != after[0].fingerprint
     (crawl / "a.warc.gz").write_bytes(b"")
@@ -114,7 +115,7 @@ def test_a_changed_file_is_another_part_and_a_named_empty_one_an_error(crawl: Pa
 
 def test_an_empty_file_among_others_is_left_to_the_reader(crawl: Path) -> None:
     (crawl / "a.warc.gz").write_bytes(b"")
-    parts = slice_inputs(find_inputs([str(crawl)]), 1 << 20, "c")
+    parts = slice_inputs(find_inputs([str(crawl)]), InputConfig(1 << 20), "c")
     assert len(parts) == 5
     for path in crawl.rglob("*.*"):
         path.write_bytes(b"")
@@ -125,7 +126,7 @@ def test_an_empty_file_among_others_is_left_to_the_reader(crawl: Path) -> None:
 def test_slices_cover_a_large_file(tmp_path: Path) -> None:
     path = tmp_path / "large.warc.gz"
     path.write_bytes(b"x" * 1000)
-    slices = [part.spec for part in slice_inputs(find_inputs([str(path)]), 300, "c")]
+    slices = [part.spec for part in slice_inputs(find_inputs([str(path)]), InputConfig(300), "c")]
     assert slices[0].start == 0
     assert all(a.end == b.start for a, b in pairwise(slices))
     assert slices[-1].end in (None, 1000)
