@@ -151,9 +151,12 @@ class Caption:
     """What is suspicious about the text: some of `FLAGS` in `transforms/caption_flags.py`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TextScore:
-    """Measures of a page's text; nothing is dropped here. Sources: `transforms/text_scores.py`."""
+    """Measures of a page's text; nothing is dropped here. Sources: `transforms/text_scores.py`.
+
+    Not frozen: with so many fields that would be a tenth of what a row of a table costs.
+    """
 
     id: str
     """`doc_id` or `text_id`."""

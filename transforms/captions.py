@@ -105,7 +105,7 @@ def make_captions(
         (position, nodes[position].image_url or "", origin, text, plain(text))
         for position, origin, text in texts
     ]
-    titles = title_parts([page_title, _heading(nodes)])
+    titles = title_parts([title for title in (page_title, _heading(nodes)) if title])
     pictures: dict[str, set[str]] = {}
     for _, url, _, _, said in found:
         pictures.setdefault(said, set()).add(url)

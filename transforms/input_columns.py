@@ -65,7 +65,7 @@ class Preset:
     positions: Mapping[str, int] = field(default_factory=dict)
     """Of a file without a header line."""
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of a file that has names; fields that are not listed are looked for in `COMMON_NAMES`."""
+    """Of a file that has names, best first; `COMMON_NAMES` are tried behind them."""
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -174,7 +174,7 @@ def find_columns(names: Sequence[str], config: InputConfig) -> dict[str, str]:
                     f"input.columns.{column}: there is no column {wanted!a}; {_told(names)}"
                 )
             continue
-        for name in preset.names.get(column, COMMON_NAMES[column]):
+        for name in (*preset.names.get(column, ()), *COMMON_NAMES[column]):
             # A column has one meaning, so `url` is no second name of another field.
             if name in known and known[name] not in found.values():
                 found[column] = known[name]

@@ -211,26 +211,38 @@ class ParquetTable(Table):
     ) -> Iterator[tuple[str, Values] | BadRow]:
         with self._open(url) as file:
             found = _fitting_columns(file.schema_arrow, self.config)
-            first, groups = _row_groups(file.metadata, start, end)
-            batches = file.iter_batches(
-                _BATCH_ROWS, groups, sorted(set(found.values())), use_threads=False
-            )
-            # Without a mapped column in a group there is no batch, hence no row to lose.
-            while True:
-                try:
-                    batch = next(batches, None)
-                except _ARROW_ERRORS as e:
-                    raise InputRowError(f"the file is damaged behind row {first}: {e}") from e
-                if batch is None or (end is not None and first >= end):
-                    return
-                lists = [
-                    _values_of(batch.column(found[name])) if name in found else None
-                    for name in FIELDS
-                ]
-                stop = len(batch) if end is None else min(len(batch), end - first)
-                for row in range(max(0, start - first), stop):
-                    yield str(first + row), [each and each[row] for each in lists]
-                first += len(batch)
+            for group, first in _row_groups(file.metadata, start, end):
+                yield from self._group(file, group, first, found, start, end)
+
+    def _group(
+        self,
+        file: pq.ParquetFile,
+        group: int,
+        first: int,
+        found: dict[str, str],
+        start: int,
+        end: int | None,
+    ) -> Iterator[tuple[str, Values] | BadRow]:
+        """The rows of a slice that lie in a row group, whose first row is number `first`."""
+        wanted = sorted(set(found.values()))
+        batches = file.iter_batches(_BATCH_ROWS, [group], wanted, use_threads=False)
+        while end is None or first < end:
+            try:
+                batch = next(batches, None)
+            except _ARROW_ERRORS as e:
+                reason = " ".join(str(e).split())
+                message = f"the row group is damaged from here to its end: {reason}"
+                yield BadRow(str(max(first, start)), InputRowError(message))
+                return
+            if batch is None:
+                return
+            lists = [
+                _values_of(batch.column(found[name])) if name in found else None for name in FIELDS
+            ]
+            stop = len(batch) if end is None else min(len(batch), end - first)
+            for row in range(max(0, start - first), stop):
+                yield str(first + row), [each and each[row] for each in lists]
+            first += len(batch)
 
     def _open(self, url: str) -> "_OpenParquet":
         return _OpenParquet(url)
@@ -295,18 +307,16 @@ def _weight(metadata: pq.FileMetaData, names: set[str]) -> int:
     return total
 
 
-def _row_groups(metadata: pq.FileMetaData, start: int, end: int | None) -> tuple[int, list[int]]:
-    """The row groups that hold rows of a slice, and the number of the first one's first row."""
-    groups: list[int] = []
-    first = at = 0
+def _row_groups(
+    metadata: pq.FileMetaData, start: int, end: int | None
+) -> Iterator[tuple[int, int]]:
+    """The row groups that hold rows of a slice, each with the number of its first row."""
+    at = 0
     for number in range(metadata.num_row_groups):
         rows = metadata.row_group(number).num_rows
         if at + rows > start and (end is None or at < end):
-            if not groups:
-                first = at
-            groups.append(number)
+            yield number, at
         at += rows
-    return first, groups
 
 
 def _values_of(column: pa.Array) -> list[Any]:

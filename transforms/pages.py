@@ -63,6 +63,18 @@ def positions(ids: pa.ChunkedArray, of: pa.ChunkedArray) -> npt.NDArray[np.int64
     return pc.fill_null(found, -1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
+class Places:
+    """`positions` for many batches that are looked up in the same ids."""
+
+    def __init__(self, ids: pa.ChunkedArray) -> None:
+        self._rows = {key: row for row, key in reversed(list(enumerate(ids.to_pylist())))}
+
+    def of(self, column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
+        """The row at which each value stands, -1 where it does not."""
+        rows = self._rows
+        return np.array([rows.get(key, -1) for key in column.to_pylist()], np.int64)
+
+
 def take_or_null(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
     """Values at rows; null where the row is -1."""
     return column.take(pa.array(rows, mask=rows < 0))
