@@ -28,12 +28,14 @@ from transforms.document_rules import DocumentGate
 from transforms.gates import (
     Cutoffs,
     Decisions,
+    Outcome,
     RowGate,
+    decide,
     evaluate,
     find_cutoffs,
     search_cutoffs,
 )
-from transforms.pages import positions, some
+from transforms.pages import positions, rows_with, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
 from transforms.table_files import read_table
@@ -110,23 +112,47 @@ def _judge_documents(
 
 
 def _texts(
-    output: str, files: AssignFiles, documents: pa.Table, decided: DocumentDecisions
+    output: str,
+    files: AssignFiles,
+    documents: pa.Table,
+    nodes: pa.Table,
+    decided: DocumentDecisions,
 ) -> pa.Table:
-    """Candidates of the text stream: texts, then the documents that lost their last image."""
+    """Candidates of the text stream: texts, then the documents that lost their last image.
+
+    A document that never had a text, as a row of a table of images, has none to offer.
+    """
     texts = _read(output, files.texts, DOCUMENT_SCHEMA)
-    return pa.concat_tables([texts, documents.filter(pa.array(decided.no_image))])
+    told = pc.unique(rows_with(nodes, "kind", ["text"])["id"])
+    offered = pc.and_(pa.array(decided.no_image), pc.is_in(documents["id"], value_set=told))
+    return pa.concat_tables([texts, documents.filter(offered)])
+
+
+def _with_images(captions: pa.Table, decisions: Decisions) -> Decisions:
+    """Decisions on captions after the built-in rule that an image has bytes.
+
+    It comes last, and speaks of captions that no rule of the recipe refuses: most recipes ask for
+    sizes, which nothing without bytes has.
+    """
+    outcomes = captions["outcome"]
+    is_missing = pc.fill_null(pc.not_equal(outcomes, "ok"), True).to_numpy()
+    failed = is_missing.astype(bool) & decisions.keep
+    rule = Outcome("image_missing", "outcome=ok", failed, texts=outcomes)
+    return decide([*decisions.outcomes, rule], len(captions))
 
 
 def _offered(output: str, files: AssignFiles, gates: StreamGates) -> pa.Table:
-    documents, _, decided = _judge_documents(output, files, gates)
-    return _texts(output, files, documents, decided)
+    documents, nodes, decided = _judge_documents(output, files, gates)
+    return _texts(output, files, documents, nodes, decided)
 
 
 def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
     """Apply gate `shard` to a part."""
     documents, nodes, decided = _judge_documents(output, files, gates)
-    texts = _texts(output, files, documents, decided)
+    texts = _texts(output, files, documents, nodes, decided)
     captions = _read(output, files.captions, CAPTION_SCHEMA)
+    ids = captions["caption_id"]
+    judged = evaluate(gates.captioned, captions, gates.cutoffs.get("captioned"), ids)
     return Judged(
         documents,
         nodes,
@@ -134,7 +160,7 @@ def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
         texts,
         evaluate(gates.text, texts, gates.cutoffs.get("text"), texts["id"]),
         captions,
-        evaluate(gates.captioned, captions, gates.cutoffs.get("captioned"), captions["caption_id"]),
+        _with_images(captions, judged),
     )
 
 
