@@ -54,7 +54,7 @@ Sets = Annotated[
 ]
 Stages = Annotated[
     str | None,
-    typer.Option(help="Only these stages, by comma: extract,dedup,refs,shard. Default: all."),
+    typer.Option(help="Only these stages, by comma: extract,dedup,refs,fetch,shard. Default: all."),
 ]
 Workers = Annotated[
     int | None,

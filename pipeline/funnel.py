@@ -16,7 +16,8 @@ TABLES = (
     "records", "rows", "pages", "distinct_pages", "documents", "texts", "captions", "image_records",
     "clusters",
     "image_nodes", "paragraphs", "interleaved", "interleaved_samples", "captioned_samples",
-    "text", "text_samples", "image_refs", "images", "samples",
+    "text", "text_samples", "image_refs", "images", "wanted_urls", "robots", "image_urls",
+    "image_answers", "samples",
 )  # fmt: skip
 """Tables in the order in which rows flow; within a stage only some occur."""
 
@@ -55,11 +56,28 @@ def funnel_table(stages: dict[str, Any]) -> Table:
     return table
 
 
+def _say_what_is_missing(state: "RunState", console: Console) -> None:
+    """Without a contact nothing is downloaded; say so where there is something to download."""
+    stages = state.record["stages"]
+    if state.recipe.settings.fetch.contact or "fetch" not in stages:
+        return
+    refs = stages["refs"]["tables"].get("image_refs", {}).get("kept", 0)
+    missing = refs - stages["fetch"]["tables"].get("image_answers", {}).get("in", 0)
+    if missing:
+        console.print(
+            f"\n{missing:,} of {refs:,} images that pages use are not in the input. To download "
+            "them say who asks, so that the owner of a server can reach you:\n"
+            "  --set fetch.contact=https://example.org/our-crawler   (or an e-mail address)",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+
+
 def show(state: "RunState", console: Console) -> None:
     """Print the funnel of a run, and how many samples each stream has."""
     from pipeline.publish import read_manifest
 
     console.print(funnel_table(state.record["stages"]))
+    _say_what_is_missing(state, console)
     if "shard" not in state.record["stages"]:
         return
     console.print()

@@ -109,7 +109,7 @@ def _with_formats(files: list[InputFile], config: InputConfig) -> list[InputFile
         if ending in known or not file.size:
             continue
         known[ending] = detect_format(file.url) if config.format == AUTO else config.format
-        check_file(file.url, known[ending], config)
+        check_file(file.url, file.size, known[ending], config)
     return [replace(file, format=known.get(ending_of(file.url), WARC)) for file in files]
 
 

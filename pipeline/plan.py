@@ -13,7 +13,8 @@ from rich.table import Table
 from pipeline import publish
 from pipeline.run import RunOptions, prepare, runner_config
 from pipeline.stages import STEPS
-from pipeline.state import read_commits
+from pipeline.state import RunState, read_commits
+from pipeline.steps import Rounds
 
 
 def make_plan(options: RunOptions) -> dict[str, Any]:
@@ -23,7 +24,12 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
     known = True
     for step in STEPS:
         entry: dict[str, Any] = {"stage": step.stage, "step": step.name}
-        if known:
+        if isinstance(step, Rounds):
+            known = known and _nothing_open(state, step)
+            if known:
+                count = len(state.commits[step.name])
+                entry |= {"parts": count, "up_to_date": count, "to_run": 0, "weight": 0}
+        elif known:
             parts = step.parts(state)
             found = read_commits(state.output, step.stage, parts)
             state.commits[step.name] = found
@@ -60,6 +66,13 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
         },
         "steps": steps,
     }
+
+
+def _nothing_open(state: RunState, rounds: Rounds) -> bool:
+    """Whether all that is wanted has an answer that stays."""
+    parts = rounds.plan(state, rounds.read(state))
+    plans = read_commits(state.output, rounds.stage, parts)
+    return len(plans) == len(parts) and not rounds.ask(state, plans, 1)
 
 
 def show(plan: dict[str, Any], console: Console) -> None:

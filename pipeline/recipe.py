@@ -22,10 +22,13 @@ from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.shards import ShardFormat
 from transforms import candidates, select_images
+from transforms.assign import parse_captioned_gate
+from transforms.block_lists import BlockListConfig
 from transforms.document_gate import check_document_gate
 from transforms.document_rules import DocumentGate, parse_document_gate
 from transforms.duplicates import DedupConfig
 from transforms.extract import ExtractSettings
+from transforms.fetch_config import FetchConfig, fetch_checks
 from transforms.gates import RowGate, check_gate, parse_gate
 from transforms.input_columns import InputConfig, check_config
 from transforms.input_formats import format_names
@@ -79,6 +82,8 @@ class Settings:
     extract: ExtractSettings = field(default_factory=ExtractSettings)
     dedup: DedupConfig = field(default_factory=DedupConfig)
     refs: RefsConfig = field(default_factory=RefsConfig)
+    fetch: FetchConfig = field(default_factory=FetchConfig)
+    block_lists: BlockListConfig = field(default_factory=BlockListConfig)
     captions: CaptionConfig = field(default_factory=CaptionConfig)
     shards: ShardFormat = field(default_factory=ShardFormat)
     splits: SplitConfig = field(default_factory=SplitConfig)
@@ -103,7 +108,8 @@ class Recipe:
     def fingerprint(self) -> str:
         """Hash of everything that can change the output."""
         # How work is cut and dealt changes nothing in a shard, nor does when a run gives up.
-        neutral = ("name", "description", "run", "refs")
+        # How images are asked for changes answers, which are recorded, not what is made of them.
+        neutral = ("name", "description", "run", "refs", "fetch")
         shaping = {key: value for key, value in self.values.items() if key not in neutral}
         for section, key in (("dedup", "buckets"), ("input", "part_bytes")):
             shaping[section] = {k: v for k, v in shaping[section].items() if k != key}
@@ -220,6 +226,7 @@ def _check_values(settings: Settings) -> None:
         "dedup.min_similarity: must be from 0 to 1": 0 <= settings.dedup.min_similarity <= 1,
         "captions.prefer: name at least one origin": len(settings.captions.prefer) > 0,
         "extract.pack_bytes: must be at least 65536": settings.extract.pack_bytes >= 65536,
+        **fetch_checks(settings.fetch),
     }
     for message, holds in checks.items():
         if not holds:
@@ -282,7 +289,8 @@ def _make_gates(values: Any) -> tuple[Gates, dict[str, Any]]:
         ("gates.shard.captioned", shard.get("captioned", {}), candidates.CAPTION_SCHEMA),
         ("gates.shard.text", shard.get("text", {}), candidates.DOCUMENT_SCHEMA),
     ):
-        gate = parse_gate(section, path)
+        parse = parse_captioned_gate if path == "gates.shard.captioned" else parse_gate
+        gate = parse(section, path)
         check_gate(gate, schema, path)
         row_gates[path] = gate
     where = "gates.shard.interleaved"

@@ -18,21 +18,26 @@ from pipeline.inputs import find_inputs
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run_record import RUN_FILE, RUN_VERSION, STAGES, read_run, write_run
+from pipeline.run_steps import LOG_FOLDER, run_rounds, run_step, watched
 from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
-from pipeline.stages import STEPS, Step
+from pipeline.stages import STEPS
 from pipeline.state import (
     RunState,
     read_commits,
     sum_counts,
     sum_facts,
 )
+from pipeline.steps import Rounds
 from schemas.commits import Commit, TableCounts
 from schemas.errors import OutputError, StageError, UserError
+from schemas.outcomes import UNREACHED
 from schemas.shards import SCHEMA_VERSION
 from transforms import storage
+from transforms.block_lists import BlockLists
 
 LOCK_FILE = ".lock"
-LOG_FOLDER = "logs"
+ASKED = "image_urls"
+"""The table of fetched URLs, whose failures are those of the web."""
 OWN_NAMES = frozenset(
     {RUN_FILE, LOCK_FILE, LOG_FOLDER, "tables", "packs", "commits", "shards", "report", "tmp"}
 )
@@ -87,7 +92,9 @@ def check_options(options: RunOptions) -> tuple[Recipe, str]:
 def prepare(options: RunOptions) -> RunState:
     """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
     recipe, output = check_options(options)
-    return RunState(output, recipe, find_inputs(options.inputs, recipe.settings.input))
+    blocked = BlockLists.load(recipe.settings.block_lists)
+    files = find_inputs(options.inputs, recipe.settings.input)
+    return RunState(output, recipe, files, block_lists=blocked.identity)
 
 
 def normal_output(output: str) -> str:
@@ -172,6 +179,10 @@ def _check_left_out(state: RunState, wanted: Sequence[str], last: int) -> None:
         return
     to_run = False
     for step in (step for step in STEPS if STAGES.index(step.stage) <= last):
+        if isinstance(step, Rounds):
+            # What has no answer yet is nothing that a later stage could not do without.
+            step.read(state)
+            continue
         parts = [] if to_run else step.parts(state)
         state.commits[step.name] = read_commits(state.output, step.stage, parts)
         missing = len(parts) - len(state.commits[step.name])
@@ -235,7 +246,10 @@ def _stage(
     commits: list[Commit] = []
     try:
         for step in (step for step in STEPS if step.stage == stage):
-            ran += _step(state, step, wanted, runner, progress)
+            if isinstance(step, Rounds):
+                ran += run_rounds(state, step, wanted, runner, progress)
+            else:
+                ran += run_step(state, step, wanted, runner, progress)
             commits += state.commits[step.name].values()
         if stage == publish.STAGE:
             more, written = _publish(state, runner, progress)
@@ -271,45 +285,7 @@ def _stage(
         what = f"{ran} of {len(commits)} parts run" if ran else "up to date"
         progress.say(f"{stage}: {what}, {seconds:.1f} s")
     check_failures(stage, tables, state.recipe.settings.run.max_failed_fraction)
-
-
-def _step(
-    state: RunState, step: Step, wanted: bool, runner: RunnerConfig, progress: Progress
-) -> int:
-    """Run the missing parts of a step; returns how many there were."""
-    parts = step.parts(state)
-    found = read_commits(state.output, step.stage, parts)
-    missing = [part for part in parts if part.name not in found]
-    assert wanted or not missing, step.name
-    if missing:
-        keys = {f"{part.key}.json" for part in parts}
-        folder = storage.join(state.output, "commits", step.stage)
-
-        def done() -> int:
-            return len(keys.intersection(storage.list_names(folder)))
-
-        name = step.stage if step.name == step.stage else f"{step.stage}, {step.name}"
-        with progress.step(name, len(parts), done) as heartbeats:
-            run_graph(step.stage, step.graph(state, missing), _watched(state, runner, heartbeats))
-        found = read_commits(state.output, step.stage, parts)
-        lost = sorted({part.name for part in parts} - set(found))
-        if lost:
-            raise StageError(
-                f"stage {step.stage}: {len(lost)} parts left no record: {lost[0]}, ..."
-            )
-    state.commits[step.name] = found
-    return len(missing)
-
-
-def _watched(state: RunState, runner: RunnerConfig, heartbeats: str) -> RunnerConfig:
-    log = None
-    if storage.is_local(state.output):
-        folder = os.path.join(state.output, LOG_FOLDER)
-        os.makedirs(folder, exist_ok=True)
-        log = os.path.join(folder, "workers.log")
-    return RunnerConfig(
-        runner.workers, runner.beam_options, heartbeats, log or os.devnull, runner.processes
-    )
+    check_network(stage, tables, state.recipe.settings.fetch.max_failed_fraction)
 
 
 def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple[list[Commit], int]:
@@ -332,7 +308,7 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
         with progress.step("shard, write", len(plan.parts), done) as heartbeats:
             if plan.parts:
                 build = publish.write_graph(state, plan)
-                run_graph(publish.STAGE, build, _watched(state, runner, heartbeats))
+                run_graph(publish.STAGE, build, watched(state, runner, heartbeats))
         found, stale = publish.shard_commits(state.output, plan)
         lost = sorted(plan.parts - set(found))
         if lost:
@@ -347,6 +323,8 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
 def check_failures(stage: str, tables: dict[str, TableCounts], budget: float) -> None:
     """Raise `StageError` where more rows of a table failed than the recipe allows."""
     for table, counts in sorted(tables.items()):
+        if table == ASKED:
+            continue
         failed = sum(counts.failed.values())
         if failed > budget * counts.seen:
             worst = max(counts.failed, key=lambda name: (counts.failed[name], name))
@@ -355,3 +333,20 @@ def check_failures(stage: str, tables: dict[str, TableCounts], budget: float) ->
                 f"run.max_failed_fraction = {budget} allows; most often {worst}. The table "
                 "failures lists them: weft inspect OUT --sql 'SELECT * FROM failures'"
             )
+
+
+def check_network(stage: str, tables: dict[str, TableCounts], budget: float) -> None:
+    """Raise `StageError` where hardly a host could be reached: it is the network then, not the web.
+
+    Dead links are the web's own, and no failure of a run.
+    """
+    counts = tables.get(ASKED, TableCounts())
+    unreached = sum(counts.failed.get(name, 0) for name in UNREACHED)
+    if unreached > budget * counts.seen:
+        worst = max(UNREACHED, key=lambda name: counts.failed.get(name, 0))
+        raise StageError(
+            f"stage {stage}: of {counts.seen} images asked for, {unreached} are at hosts that "
+            f"cannot be reached, more than fetch.max_failed_fraction = {budget} allows; most often "
+            f"{worst}. Is there a network, and a name server (fetch.nameservers)? Run again to ask "
+            "again; the table failures lists them"
+        )

@@ -5,14 +5,14 @@ is made of the commits it reads, the recipe's sections that shape it, and the ve
 that computes it. Parts without a commit record are run; everything else is left alone.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pipeline.fetch_steps import ANSWERS, IMAGES, ROBOTS, WANTED
 from pipeline.inputs import slice_inputs
 from pipeline.runners import Build
 from pipeline.state import RunState
+from pipeline.steps import Rounds, Step, by_bucket, map_parts
 from schemas.ids import digest
 from transforms import (
     assign,
@@ -33,23 +33,9 @@ from transforms import (
     warc,
 )
 from transforms.pages import PageFiles
-from transforms.parts import MapParts
 from transforms.select_images import KeptFiles
 from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
 from transforms.sink import Part
-
-
-@dataclass(frozen=True)
-class Step:
-    """One Beam pipeline of a stage."""
-
-    stage: str
-    name: str
-    parts: Callable[[RunState], list[Part]]
-    """The parts that the step's result consists of."""
-    graph: Callable[[RunState, list[Part]], Build]
-    """The graph that makes the missing ones."""
-
 
 # --- extract: crawl files to documents, texts, captions, scores, packed images
 
@@ -75,13 +61,7 @@ def _extract_parts(state: RunState) -> list[Part]:
 def _extract(state: RunState, missing: list[Part]) -> Build:
     settings = state.recipe.settings
     function = extract_rows.ExtractInput(state.output, settings.extract, settings.input)
-    return partial(_map, "Extract", extract.STAGE, state.output, missing, function)
-
-
-def _map(
-    label: str, stage: str, output: str, parts: Sequence[Part], function: Any, pipeline: Any
-) -> None:
-    pipeline | label >> MapParts(stage, output, parts, function)
+    return map_parts("Extract", extract.STAGE, state.output, missing, function)
 
 
 def _page_files(state: RunState, name: str) -> PageFiles:
@@ -114,7 +94,7 @@ def _signature_parts(state: RunState) -> list[Part]:
 def _sign(state: RunState, missing: list[Part]) -> Build:
     settings = state.recipe.settings.dedup
     function = duplicates.SignPages(state.output, state.recipe.gates.dedup, settings)
-    return partial(_map, "SignPages", duplicates.STAGE, state.output, missing, function)
+    return map_parts("SignPages", duplicates.STAGE, state.output, missing, function)
 
 
 def _signed(state: RunState) -> list[duplicates.SignedFiles]:
@@ -160,11 +140,6 @@ def _always(part: Part, bucket: str, rows: Any) -> Part:
     return part
 
 
-def _by_bucket(parts: dict[str, Part], bucket: str, rows: Any) -> Part:
-    del rows
-    return parts[bucket]
-
-
 # --- refs: images worth having, how often they are used, and which have bytes already
 
 
@@ -201,7 +176,7 @@ def _select_parts(state: RunState) -> list[Part]:
 def _select(state: RunState, missing: list[Part]) -> Build:
     decided = state.recipe.gates
     function = select_images.SelectImages(state.output, decided.fetch_image, decided.fetch_caption)
-    return partial(_map, "SelectImages", refs.STAGE, state.output, missing, function)
+    return map_parts("SelectImages", refs.STAGE, state.output, missing, function)
 
 
 def _image_parts(state: RunState) -> list[Part]:
@@ -248,7 +223,7 @@ def _images_graph(
         | "EmitImages" >> EmitBlocks(refs.STAGE, sources, refs.EmitImages(output, config))
         | "JoinRevisits" >> RegroupBlocks(refs.STAGE, refs.JoinRevisits(config))
         | "CommitImages"
-        >> CommitBlocks(refs.STAGE, output, partial(_by_bucket, buckets), refs.CommitImages())
+        >> CommitBlocks(refs.STAGE, output, partial(by_bucket, buckets), refs.CommitImages())
     )
 
 
@@ -264,7 +239,12 @@ def _candidate_files(state: RunState, name: str) -> candidates.CandidateFiles:
 
 
 def _candidate_parts(state: RunState) -> list[Part]:
-    config = digest(state.snapshot("select"), state.snapshot("images"), candidates.STEP_VERSION)
+    config = digest(
+        state.snapshot("select"),
+        state.snapshot("images"),
+        state.snapshot("answers"),
+        candidates.STEP_VERSION,
+    )
     return [
         Part(f"candidates-{name}", config[:16], name) for name in sorted(state.commits["extract"])
     ]
@@ -273,20 +253,25 @@ def _candidate_parts(state: RunState) -> list[Part]:
 def _candidates(state: RunState, missing: list[Part]) -> Build:
     files = {name: _candidate_files(state, name) for name in sorted(state.commits["extract"])}
     sources = [Part(name, "", found) for name, found in files.items()]
-    tables = {
-        table: {
-            name.removeprefix("images-"): path
-            for name in state.commits["images"]
-            if (path := state.file("images", name, table)) is not None
-        }
-        for table in ("images", "image_refs")
-    }
-    look_up = candidates.LookUpImages(state.output, tables["images"], tables["image_refs"])
+    look_up = candidates.LookUpImages(
+        state.output,
+        _by_url(state, "answers", "image_answers"),
+        _by_url(state, "images", "image_refs"),
+    )
     build = candidates.BuildCandidates(state.output, files)
     parts = {part.spec: part for part in _candidate_parts(state)}
     emit = candidates.EmitUses(state.output, state.recipe.settings.refs)
     del missing
     return partial(_candidates_graph, state.output, sources, emit, look_up, build, parts)
+
+
+def _by_url(state: RunState, step: str, table: str) -> dict[str, str]:
+    """The files of a table that lies in buckets of URLs, by bucket."""
+    return {
+        name.removeprefix(f"{step}-"): path
+        for name in state.commits[step]
+        if (path := state.file(step, name, table)) is not None
+    }
 
 
 def _candidates_graph(
@@ -303,7 +288,7 @@ def _candidates_graph(
         | "EmitUses" >> EmitBlocks(candidates.STAGE, sources, emit)
         | "LookUpImages" >> RegroupBlocks(candidates.STAGE, look_up)
         | "BuildCandidates"
-        >> CommitBlocks(candidates.STAGE, output, partial(_by_bucket, parts), build)
+        >> CommitBlocks(candidates.STAGE, output, partial(by_bucket, parts), build)
     )
 
 
@@ -363,18 +348,21 @@ def _samples_graph(
         pipeline
         | "EmitContenders" >> EmitBlocks(candidates.STAGE, sources, emit)
         | "SettleDuplicates" >> RegroupBlocks(candidates.STAGE, assign.settle_duplicates)
-        | "BuildSamples"
-        >> CommitBlocks(candidates.STAGE, output, partial(_by_bucket, parts), build)
+        | "BuildSamples" >> CommitBlocks(candidates.STAGE, output, partial(by_bucket, parts), build)
     )
 
 
-STEPS = (
+STEPS: tuple[Step | Rounds, ...] = (
     Step("extract", "extract", _extract_parts, _extract),
     Step("dedup", "signatures", _signature_parts, _sign),
     Step("dedup", "clusters", _cluster_parts, _cluster),
     Step("refs", "select", _select_parts, _select),
     Step("refs", "images", _image_parts, _images),
+    WANTED,
+    ROBOTS,
+    IMAGES,
+    ANSWERS,
     Step("shard", "candidates", _candidate_parts, _candidates),
     Step("shard", "samples", _sample_parts, _samples),
 )
-"""Every step whose parts are known before it runs, in order."""
+"""Everything that runs, in order; writing shards follows (`publish.py`)."""

@@ -29,6 +29,8 @@ class RunState:
     """Step -> commits of its parts."""
     record: dict[str, Any] = field(default_factory=dict)
     """What `run.json` holds."""
+    block_lists: str = ""
+    """What identifies the content of the block lists."""
 
     def snapshot(self, step: str) -> str:
         """A hash of everything a step has committed."""
@@ -45,17 +47,33 @@ def read_commits(output: str, stage: str, parts: Iterable[Part]) -> Commits:
     names = set(storage.list_names(storage.join(output, "commits", stage)))
     found: Commits = {}
     for part in parts:
-        if f"{part.key}.json" not in names:
-            continue
-        path = commit_path(stage, part.key)
-        data = storage.read_bytes(storage.join(output, path))
-        if data is None:
-            continue
-        try:
-            found[part.name] = Commit.from_json(data)
-        except msgspec.MsgspecError as e:
-            raise InputError(f"{storage.join(output, path)}: not a commit record: {e}") from e
+        if f"{part.key}.json" in names:
+            commit = _read_commit(output, stage, part.key)
+            if commit is not None:
+                found[part.name] = commit
     return found
+
+
+def read_answers(output: str, stage: str, prefix: str) -> Commits:
+    """All commits of parts whose names begin with a prefix, whichever run made them."""
+    found: Commits = {}
+    for name in storage.list_names(storage.join(output, "commits", stage)):
+        if name.startswith(prefix) and name.endswith(".json"):
+            commit = _read_commit(output, stage, name.removesuffix(".json"))
+            if commit is not None:
+                found[commit.name] = commit
+    return found
+
+
+def _read_commit(output: str, stage: str, name: str) -> Commit | None:
+    path = commit_path(stage, name)
+    data = storage.read_bytes(storage.join(output, path))
+    if data is None:
+        return None
+    try:
+        return Commit.from_json(data)
+    except msgspec.MsgspecError as e:
+        raise InputError(f"{storage.join(output, path)}: not a commit record: {e}") from e
 
 
 def sum_counts(commits: Iterable[Commit]) -> dict[str, TableCounts]:

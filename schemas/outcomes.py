@@ -28,6 +28,9 @@ certificate that can be trusted; `timeout`: connecting, the head, a pause or the
 long; `disconnected`: closed before the head was whole; `protocol`: what came is no HTTP;
 `truncated`: the body ended early; `bad_redirect`: a redirect that leads nowhere."""
 
+UNREACHED = ("dns", "connect", "timeout")
+"""What a network that is not there looks like."""
+
 CONTENT_OUTCOMES = (
     "empty",
     "too_large",

@@ -252,17 +252,17 @@ class Image:
     """`ok`, or why there are no bytes: one of `schemas/outcomes.py`."""
     attempt: int
     """Counts the runs that asked for the URL, from 1; the row with the highest is the answer."""
-    pack: str | None
-    offset: int | None
-    size: int | None
-    width: int | None
-    height: int | None
-    format: str | None
-    mode: str | None
-    frames: int | None
-    orientation: int | None
-    sha256: str | None
-    phash: int | None
+    pack: str | None = None
+    offset: int | None = None
+    size: int | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    mode: str | None = None
+    frames: int | None = None
+    orientation: int | None = None
+    sha256: str | None = None
+    phash: int | None = None
     status: int | None = None
     """HTTP status of the last answer; null where none came, and for images of a crawl file."""
     content_type: str | None = None
@@ -274,56 +274,6 @@ class Image:
     crawl file."""
     message: str | None = None
     """What is wrong, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class WantedUrl:
-    """An image URL that has no bytes yet, with what its requests are dealt by."""
-
-    image_url: str
-    host: str
-    """Host and port as in the URL: what limits hold for."""
-    site: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedUrl:
-    """A URL that a part is going to ask for."""
-
-    url: str
-    host: str
-    slice: int
-    """The part, counted within its plan."""
-    shares: int
-    """Parts that share the host's limits: each takes a part of its rate."""
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class RobotsFile:
-    """The answer of one host to the request for its robots.txt."""
-
-    origin: str
-    """Scheme, host and port: `https://example.org`."""
-    outcome: str
-    """`ok`, or why it could not be read (`schemas/outcomes.py`)."""
-    attempt: int
-    status: int | None
-    final_url: str | None
-    answered_at: str
-    text: str | None
-    """The file, as far as it is read."""
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A small picture of an image, for reports only; a part keeps a bounded number."""
-
-    image_key: str
-    width: int
-    height: int
-    jpeg: bytes
 
 
 @dataclass(frozen=True, slots=True)

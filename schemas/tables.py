@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from schemas import rows
+from schemas import fetch_rows, rows
 
 _SCALARS: dict[type, pa.DataType] = {
     str: pa.string(),
@@ -93,10 +93,10 @@ TABLES: dict[str, type] = {
     "image_refs": rows.ImageRef,
     "images": rows.Image,
     "image_answers": rows.Image,
-    "wanted_urls": rows.WantedUrl,
-    "planned_urls": rows.PlannedUrl,
-    "robots": rows.RobotsFile,
-    "thumbnails": rows.Thumbnail,
+    "wanted_urls": fetch_rows.WantedUrl,
+    "planned_urls": fetch_rows.PlannedUrl,
+    "robots": fetch_rows.RobotsFile,
+    "thumbnails": fetch_rows.Thumbnail,
     "clusters": rows.Cluster,
     "ledger": rows.LedgerRow,
     "failures": rows.Failure,

@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -40,11 +41,16 @@ from transforms import (
     candidates,
     captions,
     clusters,
+    corpus_formats,
     document_gate,
     duplicates,
     extract,
     extract_rows,
+    fetch_images,
+    fetch_plan,
+    fetch_robots,
     gates,
+    image_answers,
     image_codec,
     image_facts,
     input_tables,
@@ -55,13 +61,16 @@ from transforms import (
     select_images,
     shards,
     text_scores,
+    wanted_urls,
     warc,
     write_shards,
 )
 from transforms.charset import decode_html
 from transforms.document_rules import parse_document_gate
 from transforms.input_columns import InputConfig
+from transforms.input_parquet import ParquetTable
 from transforms.input_rows import BadRow, InputDocument
+from transforms.input_separated import SeparatedTable
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 
@@ -416,7 +425,7 @@ def table_rows() -> list[Any]:
     found: list[Any] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, content, reader in (
-            ("t.csv", CSV, input_tables.SeparatedTable(InputConfig(preset="laion"), ",")),
+            ("t.csv", CSV, SeparatedTable(InputConfig(preset="laion"), ",")),
             ("t.jsonl", JSON_LINES, input_tables.JsonLinesTable(InputConfig())),
         ):
             path = Path(folder) / name
@@ -425,7 +434,7 @@ def table_rows() -> list[Any]:
         path = Path(folder) / "t.parquet"
         columns = {"uid": ["a", "b"], "url": ["http://a.example/1.jpg", None], "text": ["A", "B"]}
         pq.write_table(pa.table(columns), path)
-        found += input_tables.ParquetTable(InputConfig(preset="datacomp")).read(str(path), 0, None)
+        found += ParquetTable(InputConfig(preset="datacomp")).read(str(path), 0, None)
     return found
 
 
@@ -436,6 +445,50 @@ def run_input_tables() -> Any:
     ]
 
 
+def corpus_files() -> dict[str, tuple[str, bytes]]:
+    """Format -> name and content of a small file."""
+    page = {
+        "url": "http://b.example/", "text_list": ["A harbour.", "Its boats."],
+        "image_info": [{"raw_url": "http://a.example/1.jpg", "matched_text_index": 1}],
+        "similarity_matrix": [[0.1, 0.3]],
+    }  # fmt: skip
+    mixed = {
+        "texts": ["A harbour.", None, "Its boats."],
+        "images": [None, "http://a.example/1.jpg", None],
+        "url": "http://b.example/", "metadata": "[null, null, null]",
+        "general_metadata": '{"url": "http://b.example/"}',
+    }  # fmt: skip
+    columns = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([mixed]), columns)
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as file:
+        for name, data in (("1.jpg", JPEG), ("1.txt", b"A boat"), ("2.png", PNG)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return {
+        "mmc4": ("a.jsonl", json.dumps(page).encode()),
+        "omnicorpus": ("b.jsonl", json.dumps({**mixed, "metadata": None}).encode()),
+        "obelics": ("c.parquet", columns.getvalue()),
+        "webdataset": ("d.tar", tar.getvalue()),
+    }
+
+
+def run_corpus_formats() -> Any:
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (file, data) in corpus_files().items():
+            path = Path(folder) / file
+            path.write_bytes(data)
+            rows = list(corpus_formats.READERS[name]().read(str(path), 0, None))
+            told = [
+                str(row.error).replace(folder, "") if isinstance(row, BadRow) else asdict(row)
+                for row in rows
+            ]
+            found.append([corpus_formats.sniff(str(path)), told])
+    return found
+
+
 def run_extract_rows() -> Any:
     documents = [row for row in table_rows() if isinstance(row, InputDocument)]
     documents.append(
@@ -443,6 +496,51 @@ def run_extract_rows() -> Any:
     )
     settings = extract.ExtractSettings()
     return [asdict(extract_rows.row_tables(row, "t", settings)) for row in documents]
+
+
+def run_fetch() -> Any:
+    """Every row of a fetch from a server on loopback, but for its port and the clock."""
+    from beam_runner import main
+    from tests.file_server import serve
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "www").mkdir()
+        for file, data in IMAGES.items():
+            (folder / "www" / file).write_bytes(data)
+        (folder / "www" / "page.jpg").write_bytes(b"<html>no image")
+        (folder / "small.toml").write_text(
+            "[dedup]\nbuckets = 2\n[refs]\nbuckets = 2\n[fetch]\nbuckets = 2\nhost_rate = 0\n"
+            "contact = 'https://crawler.example/'\nallow_hosts = ['127.0.0.1']\n"
+        )
+        with serve(folder / "www", robots="User-agent: *\nDisallow: /no") as server:
+            sources = [*IMAGES, "page.jpg", "gone.png", "no.png"]
+            html = "".join(
+                f"<p>{TEXTS['english']}</p><img src='{server.url}/{source}' alt='The mill {n}' "
+                "width=300 height=300>"
+                for n, source in enumerate(sources)
+            )
+            (folder / "a.warc").write_bytes(
+                response("https://town.example/", date(1), "text/html", html.encode())
+            )
+            out = folder / "out"
+            assert main(
+                ["run", str(folder / "small.toml"), "-i", str(folder / "a.warc"), "-o", str(out),
+                 "-w", "1", "-q", "--set", "run.max_failed_fraction=1.0"]
+            ) == 0  # fmt: skip
+        found = {}
+        for table in ("wanted_urls", "planned_urls", "robots", "images", "thumbnails"):
+            files = sorted((out / "tables" / table).glob("*.parquet"))
+            assert files, table
+            rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+            for row in rows:
+                row.pop("answered_at", None)
+                # Images come as they are ready, so the pack has no certain order.
+                row.pop("pack", None)
+                row.pop("offset", None)
+            text = json.dumps(plain(rows), sort_keys=True).replace(f":{server.port}", "")
+            found[table] = sorted(json.dumps(row, sort_keys=True) for row in json.loads(text))
+        return found
 
 
 RECIPE = """
@@ -472,7 +570,8 @@ _SIGNATURES = (*_EXTRACT, duplicates, minhash, gates)
 _CLUSTERS = (*_SIGNATURES, clusters)
 _SELECT = (*_CLUSTERS, select_images)
 _IMAGES = (*_SELECT, refs)
-_CANDIDATES = (*_IMAGES, candidates)
+_ANSWERS = (*_IMAGES, image_answers)
+_CANDIDATES = (*_ANSWERS, candidates)
 _SAMPLES = (*_CANDIDATES, assign, samples, document_gate)
 _WRITE = (*_SAMPLES, write_shards, shards, image_codec)
 
@@ -488,7 +587,9 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "document_gate": ((document_gate, gates), run_document_gate),
     "shards": ((shards, image_codec), run_shards),
     "input_tables": ((input_tables,), run_input_tables),
+    "corpus_formats": ((corpus_formats,), run_corpus_formats),
     "extract_rows": ((extract_rows, input_tables, text_scores), run_extract_rows),
+    "fetch": ((wanted_urls, fetch_plan, fetch_robots, fetch_images, image_facts), run_fetch),
 }
 """What is golden -> the modules whose versions stand for it, and what makes it."""
 
@@ -498,6 +599,7 @@ PIPELINE: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "run.clusters": (_CLUSTERS, "dedup", "clusters-"),
     "run.select": (_SELECT, "refs", "select-"),
     "run.images": (_IMAGES, "refs", "images-"),
+    "run.answers": (_ANSWERS, "fetch", "answers-"),
     "run.candidates": (_CANDIDATES, "shard", "candidates-"),
     "run.samples": (_SAMPLES, "shard", "samples-"),
     "run.write": (_WRITE, "shard", "shard-"),

@@ -17,7 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import RecipeError
 from schemas.ids import digest
+from schemas.outcomes import OK
 from transforms.candidates import CAPTION_SCHEMA, DOCUMENT_SCHEMA, NODE_SCHEMA
 from transforms.document_gate import (
     DocumentDecisions,
@@ -28,11 +30,10 @@ from transforms.document_rules import DocumentGate
 from transforms.gates import (
     Cutoffs,
     Decisions,
-    Outcome,
     RowGate,
-    decide,
     evaluate,
     find_cutoffs,
+    parse_gate,
     search_cutoffs,
 )
 from transforms.pages import positions, rows_with, some
@@ -40,7 +41,9 @@ from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
 from transforms.table_files import read_table
 
-STEP_VERSION = 1
+STEP_VERSION = 2
+IMAGE_MISSING = "image_missing"
+"""Built-in rule: no sample without bytes."""
 DUPLICATE = "duplicate"
 DUPLICATE_PAIR = "duplicate_pair"
 
@@ -59,6 +62,19 @@ _CONTENDER_SCHEMA = pa.schema(
     ]
 )
 _LOSER_SCHEMA = pa.schema([pa.field(name, pa.string()) for name in ("row", "id", "winner")])
+
+
+def parse_captioned_gate(spec: Any, where: str) -> RowGate:
+    """The gate of the captioned stream: first the built-in rule that there is an image.
+
+    Raises:
+        RecipeError: A rule that is refused, or has the name of the built-in one.
+    """
+    gate = parse_gate(spec, where)
+    if any(rule.name == IMAGE_MISSING for rule in gate.rules):
+        raise RecipeError(f"{where}.{IMAGE_MISSING}: the name of a built-in rule")
+    built_in = parse_gate({IMAGE_MISSING: {"value": "outcome", "equals": OK}}, where)
+    return RowGate((*built_in.rules, *gate.rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +144,6 @@ def _texts(
     return pa.concat_tables([texts, documents.filter(offered)])
 
 
-def _with_images(captions: pa.Table, decisions: Decisions) -> Decisions:
-    """Decisions on captions after the built-in rule that an image has bytes.
-
-    It comes last, and speaks of captions that no rule of the recipe refuses: most recipes ask for
-    sizes, which nothing without bytes has.
-    """
-    outcomes = captions["outcome"]
-    is_missing = pc.fill_null(pc.not_equal(outcomes, "ok"), True).to_numpy()
-    failed = is_missing.astype(bool) & decisions.keep
-    rule = Outcome("image_missing", "outcome=ok", failed, texts=outcomes)
-    return decide([*decisions.outcomes, rule], len(captions))
-
-
 def _offered(output: str, files: AssignFiles, gates: StreamGates) -> pa.Table:
     documents, nodes, decided = _judge_documents(output, files, gates)
     return _texts(output, files, documents, nodes, decided)
@@ -151,8 +154,6 @@ def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
     documents, nodes, decided = _judge_documents(output, files, gates)
     texts = _texts(output, files, documents, nodes, decided)
     captions = _read(output, files.captions, CAPTION_SCHEMA)
-    ids = captions["caption_id"]
-    judged = evaluate(gates.captioned, captions, gates.cutoffs.get("captioned"), ids)
     return Judged(
         documents,
         nodes,
@@ -160,7 +161,7 @@ def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
         texts,
         evaluate(gates.text, texts, gates.cutoffs.get("text"), texts["id"]),
         captions,
-        _with_images(captions, judged),
+        evaluate(gates.captioned, captions, gates.cutoffs.get("captioned"), captions["caption_id"]),
     )
 
 

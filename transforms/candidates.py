@@ -1,10 +1,10 @@
 """Candidates: everything gate `shard` sees of a row, joined once and kept.
 
-Uses of an image travel to its bucket of URLs, where the answers lie (`images`) and the frequencies
-(`image_refs`); texts of captions travel to the bucket of their site and text, where they are
-counted. What is found travels back to the part the use came from. There documents, captions and
-texts get their image facts, counts, scores and duplicates side by side. Changing a threshold reads
-these tables again and joins nothing.
+Uses of an image travel to its bucket of URLs, where the answers lie (`image_answers`) and the
+frequencies (`image_refs`); texts of captions travel to the bucket of their site and text, where
+they are counted. What is found travels back to the part the use came from. There documents,
+captions and texts get their image facts, counts, scores and duplicates side by side. Changing a
+threshold reads these tables again and joins nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -176,8 +176,8 @@ class LookUpImages:
     """First reduce: what is known of each image URL and text, back to the parts that use it."""
 
     output: str
-    images: Mapping[str, str]
-    """Bucket -> file of `images`."""
+    image_answers: Mapping[str, str]
+    """Bucket -> file of `image_answers`."""
     image_refs: Mapping[str, str]
     """Bucket -> file of `image_refs`."""
 
@@ -193,7 +193,7 @@ class LookUpImages:
                 _found("text", counts.rename_columns({"key": "id"})), counts["part"]
             )
             return
-        images = read_rows(self.output, some(self.images.get(name)), "images")
+        images = read_rows(self.output, some(self.image_answers.get(name)), "image_answers")
         refs = read_rows(self.output, some(self.image_refs.get(name)), "image_refs")
         at = positions(images["image_url"], rows["image_url"])
         found = rows.select(["row", "id", "node"])

@@ -8,11 +8,11 @@ a caption that the input gives takes the place of those that are found around an
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from schemas import ids
-from schemas.errors import InputRowError, PageTooLargeError
+from schemas.errors import InputError, InputRowError, PageTooLargeError
 from schemas.rows import Caption, Document, ImageRecord, LedgerRow, Node, Text, TextScore
 from transforms.captions import find_captions, make_captions
 from transforms.extract import (
@@ -31,7 +31,9 @@ from transforms.input_rows import (
     InputCaption,
     InputDocument,
     InputImage,
+    InputReader,
     RefusedRow,
+    Row,
 )
 from transforms.packs import PackWriter
 from transforms.sink import Part, PartSink
@@ -177,6 +179,14 @@ def _as_record(image: InputImage, document: InputDocument) -> Record:
     )  # fmt: skip
 
 
+def _rows_of(reader: InputReader, where: InputSlice) -> Iterator[Row]:
+    """The rows of a slice; of a file that turns out to be of another format, a failed one."""
+    try:
+        yield from reader.read(where.url, where.start, where.end)
+    except InputError as e:
+        yield BadRow(str(where.start), InputRowError(str(e)))
+
+
 @dataclass(eq=False)
 class ExtractRows:
     """The part function: reads a slice with the reader of its format."""
@@ -195,7 +205,7 @@ class ExtractRows:
         images: list[tuple[ImageRecord, int]] = []
         known: set[str] = set()
         with PackWriter(self.output, self.settings.pack_bytes) as packs:
-            for row in reader.read(where.url, where.start, where.end):
+            for row in _rows_of(reader, where):
                 sink.seen("rows")
                 row_id = f"{where.source}:{row.key}"
                 if isinstance(row, BadRow):

@@ -1,9 +1,15 @@
 """How images are asked for: the recipe's section `fetch`."""
 
+import re
 from dataclasses import dataclass
+
+from schemas.outcomes import is_pattern
 
 PRODUCT = "Weft"
 """The product token of the user agent: what robots.txt files address, lower or upper case."""
+
+_CONTACT = re.compile(r"https?://[!-'*-;=?-~]+|[^\s()<>@\x00-\x20\x7f-\U0010ffff]+@[A-Za-z0-9.\-]+")
+_OPT_OUT = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none", "tdm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +87,39 @@ class FetchConfig:
     def user_agent(self) -> str:
         """The `User-Agent` that every request carries."""
         return f"{PRODUCT}/0.1 (+{self.contact})"
+
+
+def fetch_checks(config: FetchConfig) -> dict[str, bool]:
+    """What is demanded of the section, and whether it holds."""
+    seconds = (
+        config.dns_seconds, config.connect_seconds, config.read_seconds, config.total_seconds,
+        config.part_seconds, config.decode_seconds,
+    )  # fmt: skip
+    strange = [name for name in config.retry if not is_pattern(name)]
+    refusals = sorted({*config.opt_out} - _OPT_OUT)
+    return {
+        "fetch.contact: must be a web page (https://...) or an e-mail address, in one line": (
+            not config.contact or _CONTACT.fullmatch(config.contact) is not None
+        ),
+        f"fetch.retry: no such outcome: {', '.join(strange)}": not strange,
+        f"fetch.opt_out: {', '.join(refusals)}: must be of {', '.join(sorted(_OPT_OUT))}": (
+            not refusals
+        ),
+        "fetch: concurrency, host_concurrency, part_urls, decoders, max_attempts, max_bytes and "
+        "host_failures must be at least 1": min(
+            config.concurrency, config.host_concurrency, config.part_urls, config.decoders,
+            config.max_attempts, config.max_bytes, config.host_failures,
+        ) >= 1,
+        "fetch: concurrency must be at most 10000 and decoders at most 256": (
+            config.concurrency <= 10_000 and config.decoders <= 256
+        ),
+        "fetch: every _seconds must be above 0": min(seconds) > 0,
+        "fetch: host_rate, retries, max_redirects, backoff_seconds and max_wait_seconds must not "
+        "be negative": min(
+            config.host_rate, config.retries, config.max_redirects, config.backoff_seconds,
+            config.max_wait_seconds,
+        ) >= 0,
+        "fetch.max_redirects: must be at most 20": config.max_redirects <= 20,
+        "fetch.buckets: must be from 1 to 99999": 1 <= config.buckets <= 99999,
+        "fetch.max_failed_fraction: must be from 0 to 1": 0 <= config.max_failed_fraction <= 1,
+    }  # fmt: skip

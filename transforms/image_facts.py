@@ -54,10 +54,13 @@ __all__ = [
     "ImageFactsConfig",
     "format_of",
     "is_svg",
+    "jpeg_at",
     "looks_like_image",
     "outcome_of",
     "perceptual_hash",
     "read_image_facts",
+    "read_picture",
+    "upright",
 ]
 
 STEP_VERSION = 1
@@ -126,6 +129,14 @@ def read_image_facts(data: bytes, config: ImageFactsConfig) -> ImageFacts:
         TooManyPixelsError: Above `max_pixels`, judged by the header.
         ImageDecodeError: The header or the pixels of the first frame are broken.
     """
+    return read_picture(data, config)[0]
+
+
+def read_picture(data: bytes, config: ImageFactsConfig) -> tuple[ImageFacts, Image.Image]:
+    """As `read_image_facts`, with the decoded first frame: a JPEG as a small grey picture only.
+
+    The frame is as stored, but that of a TIFF, which Pillow turns upright.
+    """
     name = format_of(data)
     if name is None:
         raise NotAnImageError(_what_else(data))
@@ -147,11 +158,24 @@ def read_image_facts(data: bytes, config: ImageFactsConfig) -> ImageFacts:
         orientation = orientation if 1 <= orientation <= 8 else 1
     else:
         orientation = _exif_orientation(picture)
-        grey = _upright(grey, orientation)
+        grey = upright(grey, orientation)
         if orientation >= 5:
             width, height = height, width
     sha256 = hashlib.sha256(data).hexdigest()
-    return ImageFacts(name, width, height, mode, frames, orientation, sha256, perceptual_hash(grey))
+    phash = perceptual_hash(grey)
+    facts = ImageFacts(name, width, height, mode, frames, orientation, sha256, phash)
+    return facts, picture
+
+
+def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Undo an EXIF orientation (CIPA DC-008, tag 274) of an array of rows and columns."""
+    if orientation >= 5:
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def perceptual_hash(grey: npt.NDArray[np.float64]) -> int:
@@ -197,6 +221,15 @@ _OPEN: dict[str, Callable[[io.BytesIO], Any]] = {
     "tiff": TiffImagePlugin.TiffImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
 }
+
+
+def jpeg_at(data: bytes, side: int) -> Image.Image:
+    """A JPEG that has facts, in colour, scaled by the decoder to no less than that longest side."""
+    picture = _JpegFile(io.BytesIO(data))
+    width, height = (max(1, value * side // max(picture.size)) for value in picture.size)
+    picture.draft("RGB", (width, height))
+    picture.load()
+    return picture
 
 
 @contextmanager
@@ -312,15 +345,4 @@ def _grey(picture: Image.Image) -> npt.NDArray[np.float64]:
     if small.mode == "RGBA":
         opaque = np.asarray(small.getchannel("A"), dtype=np.float64) / 255
         grey = grey * opaque + 255 * (1 - opaque)
-    return grey
-
-
-def _upright(grey: npt.NDArray[np.float64], orientation: int) -> npt.NDArray[np.float64]:
-    """Undo an EXIF orientation (CIPA DC-008, tag 274)."""
-    if orientation >= 5:
-        grey = grey.T
-    if orientation in (3, 4, 7, 8):
-        grey = grey[::-1]
-    if orientation in (2, 3, 6, 7):
-        grey = grey[:, ::-1]
     return grey

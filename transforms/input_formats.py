@@ -1,8 +1,8 @@
 """The formats of input files: their names, the endings of their files, and who reads them.
 
-To add one: a reader (`input_rows.InputReader`), and an entry of `FORMATS`. With `input.format =
-"auto"` a file's ending gives the candidates; of these the one whose `recognises` says yes to the
-first file is taken, a table where none does, and two are the user's to tell apart.
+To add one: a reader (`input_rows.InputReader`), and an entry of `FORMATS`; where its files end like
+those of another format, `corpus_formats.sniff` tells them apart. With `input.format = "auto"` the
+ending of a file and, where that leaves a choice, its first rows decide.
 """
 
 import posixpath
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from schemas.errors import InputError, InputRowError
+from transforms import corpus_formats, input_tables
 from transforms.byte_streams import COMPRESSED_ENDINGS
+from transforms.corpus_formats import READERS, sniff
 from transforms.input_columns import InputConfig
+from transforms.input_parquet import ParquetTable
 from transforms.input_rows import InputReader
-from transforms.input_tables import (
-    STEP_VERSION,
-    JsonLinesTable,
-    ParquetTable,
-    SeparatedTable,
-    Table,
-)
+from transforms.input_separated import SeparatedTable
+from transforms.input_tables import JsonLinesTable, Table
 
 WARC = "warc"
 AUTO = "auto"
+
+_PARQUET, _LINES, _TAR = (".parquet",), (".jsonl", ".ndjson"), (".tar", ".tgz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,28 @@ class InputFormat:
     make: Callable[[InputConfig], InputReader]
     version: int
     """The reader's `STEP_VERSION`."""
-    recognises: Callable[[str], bool] | None = None
-    """Whether the file at a URL, which has one of the endings, is of the format, by its columns or
-    first members; it may raise `InputRowError`. None: the table of its ending."""
+    is_table: bool = False
+
+
+def _table(endings: tuple[str, ...], make: Callable[[InputConfig], InputReader]) -> InputFormat:
+    return InputFormat(endings, make, input_tables.STEP_VERSION, is_table=True)
+
+
+def _corpus(name: str, *endings: str) -> InputFormat:
+    return InputFormat(endings, lambda config: READERS[name](), corpus_formats.STEP_VERSION)
 
 
 FORMATS: Mapping[str, InputFormat] = MappingProxyType(
     {
-        "parquet": InputFormat((".parquet",), ParquetTable, STEP_VERSION),
-        "csv": InputFormat((".csv",), lambda config: SeparatedTable(config, ","), STEP_VERSION),
-        "tsv": InputFormat((".tsv",), lambda config: SeparatedTable(config, "\t"), STEP_VERSION),
-        "jsonl": InputFormat((".jsonl", ".ndjson"), JsonLinesTable, STEP_VERSION),
+        "parquet": _table(_PARQUET, ParquetTable),
+        "csv": _table((".csv",), lambda config: SeparatedTable(config, ",")),
+        "tsv": _table((".tsv",), lambda config: SeparatedTable(config, "\t")),
+        "jsonl": _table(_LINES, JsonLinesTable),
+        "obelics": _corpus("obelics", *_PARQUET),
+        "mmc4": _corpus("mmc4", *_LINES, ".zip"),
+        "omnicorpus": _corpus("omnicorpus", *_PARQUET, *_LINES),
+        "webdataset": _corpus("webdataset", *_TAR),
+        "mint1t": _corpus("mint1t", *_TAR),
     }
 )
 
@@ -75,24 +86,29 @@ def formats_of(name: str) -> list[str]:
 
 
 def detect_format(url: str) -> str:
-    """The format of a file by its name and, where that leaves a choice, by what it holds."""
+    """The format of a file by its name and, where that leaves a choice, by its first rows."""
     names = formats_of(url)
-    corpora = [name for name in names if FORMATS[name].recognises is not None]
+    if len(names) == 1:
+        return names[0]
     try:
-        found = [name for name in corpora if (FORMATS[name].recognises or bool)(url)]
+        found = sniff(url)
     except (InputRowError, OSError) as e:
         raise InputError(f"input {url}: cannot be read: {e}") from e
-    found = found or [name for name in names if FORMATS[name].recognises is None]
-    if len(found) == 1:
-        return found[0]
+    tables = [name for name in names if FORMATS[name].is_table]
+    if found in names:
+        return found
+    if tables:
+        return tables[0]
     raise InputError(
-        f"input {url}: may be {' or '.join(found or names)}; say which with "
-        f"--set input.format={(found or names)[0]}"
+        f"input {url}: its first rows are of no format that is known; say which it is with "
+        f"--set input.format=NAME: {', '.join(names)}"
     )
 
 
-def check_file(url: str, name: str, config: InputConfig) -> None:
-    """Raise `InputError` where a table has not the columns that are asked for."""
+def check_file(url: str, size: int, name: str, config: InputConfig) -> None:
+    """Raise `InputError` where a file is not of its format, or has not the columns it needs."""
     reader = make_reader(name, config)
     if isinstance(reader, Table):
         reader.check(url)
+    else:
+        reader.slices(url, size, config.part_bytes)

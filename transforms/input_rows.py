@@ -113,10 +113,12 @@ class InputReader(Protocol):
         the end of the file, and `[(0, None)]` a file that cannot be cut. Raises `InputError` where
         the file is no file of this format.
         """
+        ...
 
     def read(self, url: str, start: int, end: int | None) -> Iterator[Row]:
         """Stream over the rows that begin in a slice.
 
-        Memory is bounded by a row or a batch. What is wrong with the file itself is the last row: a
-        `BadRow` with the key of the place.
+        Memory is bounded by a row or a batch. What is wrong with a place in the file is a `BadRow`
+        with the key of the place; `InputError` is raised where the file is of another format.
         """
+        ...

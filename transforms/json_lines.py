@@ -37,11 +37,13 @@ class Line:
     offset: int
     """Where it begins, in bytes of the decompressed file."""
     data: bytes
+    place: str = ""
+    """Which part of the file, where it holds several files of lines."""
 
     @property
     def key(self) -> str:
         """The line's name within its file."""
-        return str(self.offset)
+        return f"{self.place}{self.offset}"
 
 
 def line_slices(url: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:

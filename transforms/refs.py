@@ -22,7 +22,7 @@ from transforms.sink import Part, PartSink
 from transforms.table_files import read_rows, read_table
 
 STAGE = "refs"
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "refs"
 
 _USE_SCHEMA = pa.schema(
@@ -203,6 +203,7 @@ class CommitImages:
                 continue
             answered.add(url)
             facts = {name: record.get(name) for name in schema_of(Image).names}
-            sink.keep("images", Image(**{**facts, "attempt": 1}))
+            facts |= {"attempt": 1, "answered_at": record["date"]}
+            sink.keep("images", Image(**facts))
             sink.seen("images")
             sink.count("image_records", kept=1)

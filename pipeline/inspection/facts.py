@@ -6,6 +6,7 @@ import duckdb
 import msgspec
 
 from pipeline.inspection.database import broken_file, first_line, open_database, view_files
+from pipeline.inspection.image_answers import answer_facts
 from pipeline.inspection.snapshot import RunRecord, Snapshot, TableRecord, read_snapshot
 from pipeline.inspection.streams import Json, manifest_facts, read_places, stream_facts
 from schemas.errors import InputError
@@ -29,6 +30,7 @@ def inspect_output(output: str) -> dict[str, Any]:
         (`name`, `fingerprint`; null without a run record); `inputs` (`files`, `bytes`); `versions`.
         `stages`: stage -> `status`, `seconds`, `parts`, `facts`, and `tables`: table -> `in`,
         `kept`, `rejected`, `failed`, `rejected_by_rule`, `failed_by_error`.
+        `images`: what became of image URLs (`image_answers.answer_facts`); null before stage fetch.
         `streams`: stream -> its measures, for the streams that have a manifest or an index:
         `samples`, `shards`, `bytes`, and `splits` with the same for each split. With an index:
         `images`, `characters`, `text_length`, `languages`, `sites` (how many), `top_sites`,
@@ -44,12 +46,13 @@ def inspect_output(output: str) -> dict[str, Any]:
         InputError: There is no output, or a file of it is there and cannot be read.
     """
     snapshot = read_snapshot(output)
-    streams = _streams(snapshot)
+    images, streams = _images_and_streams(snapshot)
     return {
         "output": output,
         "complete": not snapshot.problems,
         "problems": snapshot.problems,
         **_run_facts(snapshot.run),
+        "images": images,
         "streams": streams,
     }
 
@@ -83,11 +86,14 @@ def _counts(counts: TableRecord) -> Json:
     return plain
 
 
-def _streams(snapshot: Snapshot) -> Json:
+def _images_and_streams(snapshot: Snapshot) -> tuple[Json | None, Json]:
+    images: Json | None = None
     found: Json = {}
-    used = ["samples", *(f"index_{stream}" for stream in STREAMS)]
+    used = ["samples", "image_answers", *(f"index_{stream}" for stream in STREAMS)]
     with open_database(snapshot, used) as con:
         try:
+            if snapshot.tables.get("image_answers"):
+                images = answer_facts(con)
             indexed = [stream for stream in STREAMS if stream in snapshot.indexes]
             for stream in indexed:
                 _check_index(con, snapshot, stream)
@@ -108,7 +114,7 @@ def _streams(snapshot: Snapshot) -> Json:
     for stream, facts in found.items():
         facts["judged"] = _judged(snapshot.run, stream)
         _compare(snapshot, stream, facts)
-    return found
+    return images, found
 
 
 def _check_index(con: Any, snapshot: Snapshot, stream: str) -> None:

@@ -115,9 +115,40 @@ def render(facts: Json, console: Console) -> None:
     if facts["stages"]:
         console.print()
         console.print(funnel_table(facts["stages"]))
+    if facts["images"] is not None and facts["images"]["urls"]:
+        console.print()
+        _render_images(facts["images"], console)
     for stream, measures in facts["streams"].items():
         console.print()
         _render_stream(stream, measures, console)
+
+
+def _render_images(facts: Json, console: Console) -> None:
+    """Print what became of image URLs: outcomes, then success by host and by type."""
+    urls = facts["urls"]
+    console.print(
+        Text("images", "bold") + f"  {urls:,} answered URLs at {facts['hosts']:,} hosts, "
+        f"{facts['ok'] / urls:.1%} with an image, {size(facts['bytes'])}"
+    )
+    outcomes = facts["by_outcome"]
+    _render_bars("outcome", "urls", outcomes, len(outcomes), urls, console)
+    for what, rows, distinct in (
+        ("host", facts["by_host"], facts["hosts"]),
+        ("type", facts["by_type"], len(facts["by_type"])),
+    ):
+        table = _table(what, "urls", "ok", "", "otherwise", right=(1, 2))
+        for row in rows[:LIST_ROWS]:
+            share = row["ok"] / row["urls"]
+            table.add_row(
+                printable(row[what] or "none", 40),
+                f"{row['urls']:,}",
+                f"{share:.1%}",
+                _bar(share, console.options.ascii_only) if row["ok"] else Text(""),
+                printable(row.get("mostly")),
+            )
+        if distinct > LIST_ROWS:
+            table.add_row(Text(f"and {distinct - LIST_ROWS:,} more", "dim"), "", "", "", "")
+        console.print(table)
 
 
 def size(count: int | None) -> str:

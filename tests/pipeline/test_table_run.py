@@ -1,11 +1,12 @@
 """A recipe over tables of URLs and texts, from the command line to the shards; nothing is fetched.
 
-The rows have no images, so what is looked at is what stands before the fetch: the tables, the
-duplicates, the counts. A WebDataset-like input with bytes goes through to shards.
+Most rows here have no images, so what is looked at is what stands before the fetch: the tables, the
+duplicates, the counts. Images come from a crawl file, or with the rows.
 """
 
 import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,34 @@ def test_one_and_several_slices_give_the_same_shards(tmp_path: Path) -> None:
     assert manifests[0] == manifests[1]
     captioned = json.loads(manifests[0][0])
     assert captioned["totals"]["samples"] == 46
+
+
+def test_pairs_with_bytes_become_samples(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "00000.tar", "w") as file:
+        for number, word in enumerate(WORDS):
+            out = io.BytesIO()
+            Image.new("RGB", (300, 200), (number * 20, 90, 60)).save(out, "JPEG")
+            data = out.getvalue()[: -100 if word == "mill" else None]
+            for suffix, member in (("jpg", data), ("txt", f"A {word} by the river".encode())):
+                info = tarfile.TarInfo(f"{number:09d}.{suffix}")
+                info.size = len(member)
+                file.addfile(info, io.BytesIO(member))
+    (tmp_path / "recipe.toml").write_text("[dedup]\nbuckets = 2\n[refs]\nbuckets = 2\n")
+    out = tmp_path / "out"
+    code = main(
+        ["run", str(tmp_path / "recipe.toml"), "-i", str(tmp_path), "-o", str(out), "-w", "1", "-q",
+         "--set", "run.max_failed_fraction=0.2"]
+    )  # fmt: skip
+    assert code == 0
+    extract = json.loads((out / "run.json").read_text())["stages"]["extract"]["tables"]
+    assert (extract["rows"]["kept"], extract["image_records"]["kept"]) == (10, 9)
+    assert extract["image_records"]["failed_by_error"] == {"ImageDecodeError": 1}
+    with tarfile.open(out / "shards" / "captioned" / "train-000000.tar") as shard:
+        texts = {
+            shard.extractfile(name).read().decode()  # type: ignore[union-attr]
+            for name in shard.getnames() if name.endswith(".txt")
+        }  # fmt: skip
+    assert texts == {f"A {word} by the river" for word in WORDS if word != "mill"}
 
 
 @pytest.mark.parametrize(

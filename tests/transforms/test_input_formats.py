@@ -1,19 +1,18 @@
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from schemas.errors import InputError
-from transforms import input_formats
 from transforms.input_columns import InputConfig
 from transforms.input_formats import (
     FORMATS,
-    InputFormat,
     detect_format,
     ending_of,
     formats_of,
     make_reader,
 )
-from transforms.input_tables import JsonLinesTable
 
 
 @pytest.mark.parametrize(
@@ -43,25 +42,30 @@ def test_every_format_has_a_reader(name: str) -> None:
     assert callable(reader.read)
 
 
-def test_a_corpus_goes_before_the_table_of_its_ending_and_two_are_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("t.csv", "anything", "csv"),
+        ("t.jsonl", '{"url": "http://a/", "text": "A"}', "jsonl"),
+        ("t.jsonl", '{"text_list": [], "image_info": []}', "mmc4"),
+        ("t.jsonl", '{"texts": [], "images": []}', "omnicorpus"),
+        ("t.jsonl", "no JSON", "jsonl"),
+        ("t.parquet", "no Parquet", "parquet"),
+    ],
+)
+def test_a_corpus_goes_before_the_table_of_its_ending(
+    name: str, content: str, found: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "t.jsonl"
-    path.write_text('{"text_list": [], "matched": []}\n')
+    path = tmp_path / name
+    path.write_text(content + "\n")
+    assert detect_format(str(path)) == found
 
-    def holds(word: str) -> InputFormat:
-        return InputFormat(
-            (".jsonl",), JsonLinesTable, 1, lambda url: word in Path(url).read_text()
-        )
 
-    def known(*corpora: str) -> None:
-        formats = {"jsonl": FORMATS["jsonl"], **{word: holds(word) for word in corpora}}
-        monkeypatch.setattr(input_formats, "FORMATS", formats)
-
-    known("text_list", "something")
-    assert detect_format(str(path)) == "text_list"
-    known("something")
-    assert detect_format(str(path)) == "jsonl"
-    known("text_list", "matched")
-    with pytest.raises(InputError, match="may be text_list or matched; say which with --set"):
+def test_a_tar_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.tar"
+    with tarfile.open(path, "w") as file:
+        info = tarfile.TarInfo("notes.txt")
+        info.size = 3
+        file.addfile(info, io.BytesIO(b"abc"))
+    with pytest.raises(InputError, match=r"input.format=NAME: webdataset, mint1t"):
         detect_format(str(path))

@@ -21,8 +21,10 @@ from schemas.errors import InputError
 from tests.conftest import hang_guard
 from transforms.input_columns import ColumnMap, InputConfig
 from transforms.input_formats import make_reader
+from transforms.input_parquet import ParquetTable
 from transforms.input_rows import BadRow, InputDocument, RefusedRow, Row
-from transforms.input_tables import MAX_FIELD_CHARACTERS, ParquetTable, SeparatedTable
+from transforms.input_separated import SeparatedTable
+from transforms.input_tables import MAX_FIELD_CHARACTERS
 
 BOAT = "https://img.example/boat.jpg"
 BARN = "https://img.example/barn.jpg"

@@ -1,0 +1,95 @@
+"""One step of a run, or the rounds of one: its missing parts, run and committed."""
+
+import os
+from collections.abc import Sequence
+
+from pipeline.progress import Progress
+from pipeline.runners import Build, RunnerConfig, run_graph
+from pipeline.state import Commits, RunState, read_commits, sum_counts
+from pipeline.steps import Rounds, Step
+from schemas.errors import StageError
+from transforms import storage
+from transforms.sink import Part
+
+LOG_FOLDER = "logs"
+
+
+def run_step(
+    state: RunState, step: Step, wanted: bool, runner: RunnerConfig, progress: Progress
+) -> int:
+    """Run the missing parts of a step; returns how many there were."""
+    parts = step.parts(state)
+    found = read_commits(state.output, step.stage, parts)
+    missing = [part for part in parts if part.name not in found]
+    assert wanted or not missing, step.name
+    if missing:
+        name = step.stage if step.name == step.stage else f"{step.stage}, {step.name}"
+        build = step.graph(state, missing)
+        found = _run_parts(state, name, step.stage, parts, build, runner, progress)
+    state.commits[step.name] = found
+    return len(missing)
+
+
+def run_rounds(
+    state: RunState, rounds: Rounds, wanted: bool, runner: RunnerConfig, progress: Progress
+) -> int:
+    """Plan and ask until nothing is open; returns how many parts of answers that took."""
+    earlier = rounds.read(state)
+    before = len(state.commits[rounds.name])
+    number = 0
+    while wanted:
+        number += 1
+        plan = Step(
+            rounds.stage,
+            f"{rounds.name}, plan {number}",
+            lambda state: rounds.plan(state, earlier),
+            rounds.plan_graph,
+        )
+        run_step(state, plan, wanted, runner, progress)
+        parts = rounds.ask(state, state.commits.pop(plan.name), runner.workers)
+        if not parts:
+            break
+        label = f"{rounds.stage}, {rounds.name}, round {number}"
+        build = rounds.ask_graph(state, parts)
+        asked = _run_parts(state, label, rounds.stage, parts, build, runner, progress)
+        if not any(counts.seen for counts in sum_counts(asked.values()).values()):
+            raise StageError(f"{label}: {len(parts)} parts asked for nothing")
+        rounds.read(state)
+    return len(state.commits[rounds.name]) - before
+
+
+def _run_parts(
+    state: RunState,
+    name: str,
+    stage: str,
+    parts: Sequence[Part],
+    build: Build,
+    runner: RunnerConfig,
+    progress: Progress,
+) -> Commits:
+    """Run a graph that commits what is missing of some parts. Raises `StageError`."""
+    keys = {f"{part.key}.json" for part in parts}
+    folder = storage.join(state.output, "commits", stage)
+
+    def done() -> int:
+        return len(keys.intersection(storage.list_names(folder)))
+
+    with progress.step(name, len(parts), done) as heartbeats:
+        run_graph(stage, build, watched(state, runner, heartbeats))
+    found = read_commits(state.output, stage, parts)
+    lost = sorted({part.name for part in parts} - set(found))
+    if lost:
+        raise StageError(f"stage {stage}: {len(lost)} parts left no record: {lost[0]}, ...")
+    return found
+
+
+def watched(state: RunState, runner: RunnerConfig, heartbeats: str) -> RunnerConfig:
+    """A runner whose workers tell how far they are, and log to the output where it is local."""
+    log = None
+    if storage.is_local(state.output):
+        folder = os.path.join(state.output, LOG_FOLDER)
+        os.makedirs(folder, exist_ok=True)
+        log = os.path.join(folder, "workers.log")
+    return RunnerConfig(
+        runner.workers, runner.beam_options, heartbeats, log or os.devnull, runner.processes
+    )
