@@ -89,7 +89,7 @@ def run(folder: Path, name: str, *settings: str) -> tuple[int, dict[str, Any]]:
     out = folder / name
     code = main(
         ["run", str(folder / "recipe.toml"), "-i", str(folder / "rows.jsonl"), "-o", str(out),
-         "-w", "1", "-q", "--stages", "extract,dedup,refs,shard", *more]
+         "-w", "1", "-q", *more]
     )  # fmt: skip
     record = out / "run.json"
     return code, json.loads(record.read_text())["stages"] if record.exists() else {}

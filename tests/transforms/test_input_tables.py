@@ -225,7 +225,7 @@ def test_slices_give_each_line_once(texts: list[str], part: int, ends: bool) -> 
 
 
 @pytest.mark.parametrize("group", [1, 3, 10, 100])
-@pytest.mark.parametrize("part_bytes", [1, 40, 300, 10_000])
+@pytest.mark.parametrize("part_bytes", [1, 4000, 30_000, 1_000_000])
 def test_parquet_is_cut_by_rows_whatever_its_row_groups(
     group: int, part_bytes: int, tmp_path: Path
 ) -> None:
@@ -238,7 +238,7 @@ def test_parquet_is_cut_by_rows_whatever_its_row_groups(
     assert all(a[1] == b[0] for a, b in pairwise(slices))
     rows = [row for start, end in slices for row in told(list(reader.read(str(path), start, end)))]
     assert rows == [(str(n), BOAT, f"Boat {n}") for n in range(50)]
-    assert (len(slices) == 1) == (part_bytes == 10_000)
+    assert (len(slices) == 1) == (part_bytes == 1_000_000)
 
 
 def test_a_csv_with_quotes_is_one_part_and_one_without_is_cut(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_a_damaged_row_group_of_parquet_costs_its_rows(tmp_path: Path) -> None:
     found = told(read(path, "parquet"))
     assert len(found) == 4001
     assert [row[0] for row in found if len(row) == 2] == ["2000"]
-    assert "the row group is damaged" in found[2000][1]
+    assert "row group 2, from row 2000" in found[2000][1]
     path.write_bytes(b"PAR1 but nothing else PAR1")
     assert "no Parquet file" in told(read(path, "parquet"))[0][1]
 
