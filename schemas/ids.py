@@ -11,7 +11,7 @@ def digest(*fields: str | int | bytes) -> str:
 
     Each is length-prefixed, so ("ab", "c") and ("a", "bc") differ.
     """
-    pieces = []
+    pieces: list[bytes] = []
     for value in fields:
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
         pieces += (len(data).to_bytes(8, "little"), data)
