@@ -14,10 +14,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 BOOTSTRAPPED := $(VENV)/.bootstrapped
 INSTALLED := $(VENV)/.installed
 ENERGON := .venv-energon/.installed
+IMG2DATASET := .venv-img2dataset/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fuzz lint format lock energon bench-pipeline bench-extract clean
+.PHONY: help setup demo test fuzz lint format lock energon bench-pipeline bench-extract bench-fetch clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,8 +78,11 @@ bench-pipeline: $(INSTALLED) ## measure extract's speed, overhead and memory
 bench-extract: $(INSTALLED) ## measure what extraction keeps of a page, beside other extractors
 	@$(PY) -m benchmarks.extraction $(ARGS)
 
+bench-fetch: $(INSTALLED) $(IMG2DATASET) ## measure how images are fetched, beside img2dataset
+	@$(PY) -m benchmarks.fetch $(ARGS)
+
 clean: ## remove environments, caches, builds and out/demo
-	rm -rf $(VENV) .venv-energon out/demo build transforms/_page_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-energon .venv-img2dataset out/demo build transforms/_page_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used to make the environment; without one the standard library and pip do it.
@@ -127,4 +131,10 @@ $(ENERGON): $(BOOTSTRAPPED) requirements/energon.txt
 	@echo "==> installing requirements/energon.txt into .venv-energon"
 	@$(UV) venv --quiet --clear --python $(PY) .venv-energon
 	@$(UV) pip install --quiet --python .venv-energon/bin/python --require-hashes -r requirements/energon.txt
+	@touch $@
+
+$(IMG2DATASET): $(BOOTSTRAPPED) requirements/img2dataset.txt
+	@echo "==> installing requirements/img2dataset.txt into .venv-img2dataset"
+	@$(UV) venv --quiet --clear --python $(PY) .venv-img2dataset
+	@$(UV) pip install --quiet --python .venv-img2dataset/bin/python --require-hashes -r requirements/img2dataset.txt
 	@touch $@

@@ -154,12 +154,14 @@ def _write_repeat(source: Source, path: Path, repeat: Repeat) -> Crawl:
     # Pages and images lie mixed, as in a crawl, so that every slice holds both.
     random.Random(repeat.number).shuffle(chosen)
     with path.open("wb") as out:
-        out.write(_member("warcinfo", None, "application/warc-fields", b"software: benchmark\r\n"))
+        out.write(
+            warc_member("warcinfo", None, "application/warc-fields", b"software: benchmark\r\n")
+        )
         for item in chosen:
             url, body = _moved(item, repeat.number)
             lines = f"Content-Type: {item.content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
             block = f"HTTP/1.1 200 OK\r\n{lines}".encode() + body
-            out.write(_member("response", url, "application/http; msgtype=response", block))
+            out.write(warc_member("response", url, "application/http; msgtype=response", block))
     return Crawl((path,), pages, len(chosen) - pages)
 
 
@@ -173,7 +175,8 @@ def _moved(item: Item, number: int) -> tuple[str, bytes]:
     return url, item.body + f"<!-- {number:03d} -->".encode()
 
 
-def _member(kind: str, url: str | None, content_type: str, block: bytes) -> bytes:
+def warc_member(kind: str, url: str | None, content_type: str, block: bytes) -> bytes:
+    """A record as a gzip member; the same arguments give the same bytes."""
     lines = ["WARC/1.1", f"WARC-Type: {kind}", f"WARC-Date: {DATE}"]
     if url is not None:
         lines.append(f"WARC-Target-URI: {url}")

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Iterable
 
 import aiodns
-import pycares
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from schemas.errors import FetchError, RecipeError
@@ -26,6 +25,7 @@ TRIES = 2
 """Questions to each name server."""
 
 _DNS_PORT = 53
+_NO_SEARCH = 1 << 5  # ARES_FLAG_NOSEARCH of c-ares (ares.h)
 # No packet is sent: connecting a UDP socket only looks for a route.
 _ANY_IPV6 = ("2001:db8::1", 9)
 
@@ -84,7 +84,7 @@ class Resolver(AbstractResolver):
         self._channel = aiodns.DNSResolver(
             nameservers=nameservers(config.nameservers) or None,
             loop=self._loop,
-            flags=pycares.ARES_FLAG_NOSEARCH,
+            flags=_NO_SEARCH,
             timeout=max(0.1, config.dns_seconds / TRIES),
             tries=TRIES,
         )

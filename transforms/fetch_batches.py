@@ -10,8 +10,6 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from yarl import URL
-
 from transforms.http_exchange import Reply, one_line
 
 BACKLOG = 64
@@ -114,7 +112,6 @@ class Work:
     request: Request
     batch: Batch
     url: str
-    target: URL
     seen: tuple[str, ...] = ()
     """URLs that led here."""
     tries: int = 0

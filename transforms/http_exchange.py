@@ -14,6 +14,7 @@ import functools
 import os
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from schemas.errors import ContentDecodeError, FetchError, PayloadTooLargeError
@@ -53,6 +53,13 @@ _OPENED: ContextVar[list[str]] = ContextVar("_OPENED")
 _OPEN_CODINGS = frozenset({"", "identity", "none"})
 
 
+_Headers = tuple[tuple[str, str], ...]
+
+
+def _value(headers: _Headers, name: str) -> str | None:
+    return next((value for key, value in headers if key == name), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came of one request."""
@@ -61,12 +68,12 @@ class Reply:
     """`ok`, or why there is no body; a redirect is `http_301` and so on."""
     message: str | None = None
     status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: _Headers = ()
     body: bytes = field(default=b"", repr=False)
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""
-        return next((value for key, value in self.headers if key == name), None)
+        return _value(self.headers, name)
 
 
 @dataclass(slots=True)
@@ -74,7 +81,7 @@ class _Head:
     """The head of an answer, as soon as it is whole."""
 
     status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: _Headers = ()
 
 
 def one_line(text: str) -> str:
@@ -90,7 +97,7 @@ def _explained(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _headers(received: "CIMultiDictProxy[str]") -> tuple[tuple[str, str], ...]:
+def _headers(received: Mapping[str, str]) -> _Headers:
     headers = tuple(
         (
             name.lower(),
@@ -107,9 +114,9 @@ def _headers(received: "CIMultiDictProxy[str]") -> tuple[tuple[str, str], ...]:
     return headers
 
 
-def _length(headers: "CIMultiDictProxy[str]") -> int:
+def _length(headers: _Headers) -> int:
     """What `Content-Length` says, which the parser has checked; 0 without it."""
-    return int(headers.get("Content-Length", "0"))
+    return int(_value(headers, "content-length") or 0)
 
 
 def _failure(error: Exception, in_body: bool) -> FetchError:
@@ -236,9 +243,10 @@ class Exchange:
         _OPENED.get().append(address[0])
         return socket.socket(family=family, type=kind, proto=protocol)
 
-    def refusal(self, url: URL) -> FetchError | None:
+    def refusal(self, url: str) -> FetchError | None:
         """Why a URL is not asked for, as far as it says so itself: its port, or a bare address."""
-        host, port = url.raw_host or "", url.port or 0
+        target = URL(url, encoded=True)
+        host, port = target.raw_host or "", target.port or 0
         if port in BLOCKED_PORTS:
             return FetchError("bad_url", f"port {port} is not one of the web")
         if ":" in host or host.replace(".", "").isdigit():
@@ -249,15 +257,16 @@ class Exchange:
                 return FetchError("blocked_address", f"{host} is not public")
         return None
 
-    async def get(self, url: URL) -> Reply:
-        """Ask for a URL once. Nothing about the network is raised."""
+    async def get(self, url: str) -> Reply:
+        """Ask for a normalised URL once. Nothing about the network is raised."""
+        target = URL(url, encoded=True)
         for stale in range(_MAX_STALE + 1):
             opened: list[str] = []
             _OPENED.set(opened)
             head = _Head()
             try:
                 async with asyncio.timeout(self._total_seconds):
-                    body = await self._request(url, head)
+                    body = await self._request(target, head)
             except FetchError as error:
                 failure = error
             except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
@@ -311,11 +320,11 @@ class Exchange:
         head.headers = _headers(message.headers)
         head.status = message.code
         if message.code == 200:
-            return await self._body(message.headers, content)
-        await self._drain(message.headers, content)
+            return await self._body(head.headers, content)
+        await self._drain(head.headers, content)
         return b""
 
-    async def _body(self, headers: "CIMultiDictProxy[str]", content: aiohttp.StreamReader) -> bytes:
+    async def _body(self, headers: _Headers, content: aiohttp.StreamReader) -> bytes:
         most = self._max_bytes
         length = _length(headers)
         if length > most:
@@ -328,7 +337,7 @@ class Exchange:
             if size > most:
                 raise FetchError("too_large", f"more than {most} bytes")
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        coding = ", ".join(headers.getall("Content-Encoding", ()))
+        coding = ", ".join(value for name, value in headers if name == "content-encoding")
         if coding.strip().lower() not in _OPEN_CODINGS:
             body = await self._decoded(body, coding)
         if not body:
@@ -344,7 +353,7 @@ class Exchange:
         except ContentDecodeError as error:
             raise FetchError("content_coding", str(error)) from error
 
-    async def _drain(self, headers: "CIMultiDictProxy[str]", content: aiohttp.StreamReader) -> None:
+    async def _drain(self, headers: _Headers, content: aiohttp.StreamReader) -> None:
         """Read a short body that nobody wants, so that its connection can be used again."""
         if content.is_eof() or _length(headers) > _DRAINED_BYTES:
             return

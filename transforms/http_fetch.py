@@ -13,8 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 
-from yarl import URL
-
 from schemas.errors import FetchError
 from transforms.fetch_batches import BACKLOG, Answer, Batch, Request, Work
 from transforms.fetch_config import FetchConfig
@@ -115,7 +113,7 @@ class Fetcher:
         for request in requests:
             batch.left += 1
             url = normalize_url(request.url)
-            work = Work(request, batch, url or "", URL(url or "", encoded=True))
+            work = Work(request, batch, url or "")
             if url is None:
                 work.batch.put(work, Reply("bad_url", "no http or https URL"))
             else:
@@ -128,7 +126,7 @@ class Fetcher:
         """Put a URL, new or led to, into the queue of its host, unless it is refused."""
         host = self._hosts.of(work.url.split("/", 3)[2])
         host.limits.share(1 if work.seen else work.request.shares)
-        refusal = self._exchange.refusal(work.target) or host.limits.verdict
+        refusal = self._exchange.refusal(work.url) or host.limits.verdict
         if refusal is not None:
             self._refuse(work, refusal)
         else:
@@ -192,7 +190,7 @@ class Fetcher:
     async def _run(self, host: HostQueue[Work], work: Work) -> None:
         kept = False
         try:
-            reply = await self._exchange.get(work.target)
+            reply = await self._exchange.get(work.url)
             kept = self._settle(host, work, reply)
         except Exception as bug:
             work.batch.bug = bug
@@ -261,7 +259,7 @@ class Fetcher:
             if work.url.startswith("https:") and target.startswith("http:"):
                 work.note = f"redirected from https to {target}"
             work.seen = (*work.seen, work.url)
-            work.url, work.target = target, URL(target, encoded=True)
+            work.url = target
             work.permitted, work.tries, work.failure = False, 0, None
             self._enqueue(work)
             return

@@ -3,9 +3,11 @@
 import csv
 import gzip
 import hashlib
+import io
 import json
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -106,8 +108,10 @@ def test_image_is_blocked_by_its_bytes(lists):
     assert loaded.image(None, None) is None
 
 
-@pytest.mark.parametrize(("distance", "bits", "blocked"), [(4, 4, True), (4, 5, False), (0, 0, True),
-    (0, 1, False), (16, 16, True), (16, 17, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("distance", "bits", "blocked"),
+    [(4, 4, True), (4, 5, False), (0, 0, True), (0, 1, False), (16, 16, True), (16, 17, False)],
+)
 def test_image_is_blocked_by_its_looks(lists, distance, bits, blocked):
     loaded = lists(distance, phash=[f"{PHASH:016x}"])
     error = loaded.image(OTHER_SHA, PHASH ^ (1 << bits) - 1)
@@ -148,33 +152,32 @@ def write_table(path: Path, column: str, values: list) -> str:
     if name.endswith(".parquet"):
         pq.write_table(pa.table({"why": ["x"] * len(values), column: values}), path)
         return str(path)
-    opened = (
-        gzip.open(path, "wt", newline="") if path.suffix == ".gz" else path.open("w", newline="")
-    )
-    with opened as file:
-        if name.endswith(".jsonl"):
-            file.writelines(json.dumps({"why": "x", column: value}) + "\n" for value in values)
-        elif name.endswith((".csv", ".tsv")):
-            writer = csv.writer(file, delimiter="\t" if name.endswith(".tsv") else ",")
-            writer.writerow(["why", column.upper()])
-            writer.writerows(["x, y", value] for value in values)
-        else:
-            file.write(
-                "\ufeff# a comment\n\n" + "".join(f"  {value} # why\r\n" for value in values)
-            )
+    if name.endswith(".jsonl"):
+        lines = [json.dumps({"why": "x", column: value}) for value in values]
+    elif name.endswith((".csv", ".tsv")):
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter="\t" if name.endswith(".tsv") else ",")
+        writer.writerow(["why", column.upper()])
+        writer.writerows(["x, y", value] for value in values)
+        lines = [text.getvalue()]
+    else:
+        lines = ["\ufeff# a comment", "", *(f"  {value} # why\r" for value in values)]
+    data = "\n".join(lines).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return str(path)
 
 
 @pytest.mark.parametrize("column", VALUES)
 @pytest.mark.parametrize(
-    "name", ["a.txt", "a", "a.txt.gz", "a.csv", "a.CSV.gz", "a.tsv", "a.jsonl", "a.jsonl.gz", "a.parquet"]
-)  # fmt: skip
+    "name",
+    ["a.txt", "a", "a.txt.gz", "a.csv", "a.csv.gz", "a.tsv", "a.jsonl", "a.jsonl.gz", "a.parquet"],
+)
 def test_every_kind_of_file_holds_every_kind_of_list(tmp_path, name, column):
     (tmp_path / "plain").write_text("\n".join(VALUES[column]))
     kind = {"domain": "domains", "url": "urls"}.get(column, column)
     plain = BlockListConfig(**{kind: (str(tmp_path / "plain"),)})
     (tmp_path / "other").mkdir()
-    file = write_table(tmp_path / "other" / name.lower(), column, VALUES[column])
+    file = write_table(tmp_path / "other" / name, column, VALUES[column])
     loaded = BlockLists.load(BlockListConfig(**{kind: (file,)}))
     assert loaded.identity == BlockLists.load(plain).identity
     assert loaded.identity != BlockLists.load(BlockListConfig()).identity
@@ -305,6 +308,13 @@ def test_file_that_is_not_there_is_a_mistake(tmp_path, monkeypatch, place):
 def test_distance_out_of_range_is_refused(distance):
     with pytest.raises(RecipeError, match=r"block_lists\.phash_distance: 0 to 16, not"):
         BlockListConfig(phash_distance=distance)
+
+
+def test_file_of_another_file_system_is_read():
+    with fsspec.open("memory://lists/a.csv.gz", "wb") as file:
+        file.write(gzip.compress(b"domain\na.example\n"))
+    lists = BlockLists.load(BlockListConfig(domains=("memory://lists/a.csv.gz",)))
+    assert lists.url("https://a.example/")
 
 
 LABELS = st.lists(st.sampled_from(["a", "b", "ab", "example"]), min_size=1, max_size=4)

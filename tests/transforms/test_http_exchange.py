@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import hang_guard
 from tests.fault_server import (
     BODY,
     Asked,
@@ -18,7 +19,9 @@ from tests.fault_server import (
     reply,
     tls_context,
 )
-from tests.fetching import config, fetched, one
+from tests.fetching import config, one
+from transforms.fetch_config import FetchConfig
+from transforms.http_fetch import Answer, Fetcher, Request, fetch_all
 
 
 @pytest.fixture(scope="module")
@@ -66,28 +69,37 @@ FAULTY = [
 WHOLE = ["/ok", "/chunks", "/no-length", "/gzip", "/gzip-lie"]
 
 
-def test_fetch_all_of_every_fault_typed_and_none_delays_the_others(server: FaultServer) -> None:
-    slow = [path for path, outcome, _ in FAULTY if outcome == "timeout"]
-    with NameServer({f"h{i}.test": ["127.0.0.1"] for i in range(100)}) as names:
-        quick = [server.url("/ok", f"h{i}.test") for i in range(100)]
-        # More than the slots of one host, fewer than all slots.
+SHORT = {"read_seconds": 0.5, "total_seconds": 1.5}
+
+
+def test_fetch_all_of_slow_answers_delays_no_others(server: FaultServer) -> None:
+    slow = [server.url(path) for path, outcome, _ in FAULTY if outcome == "timeout"]
+    hosts = [f"h{i}.test" for i in range(100)]
+
+    async def main(settings: FetchConfig) -> list[Answer]:
+        quick = [server.url("/ok", host) for host in hosts]
+        async with Fetcher(settings) as fetcher:
+            answers = fetch_all(fetcher, [Request(url) for url in slow + quick])
+            return [await anext(answers) for _ in quick]
+
+    with NameServer({host: ["127.0.0.1"] for host in hosts}) as names, hang_guard():
         settings = config(
             host_concurrency=20,
+            read_seconds=600.0,
+            total_seconds=600.0,
             nameservers=(names.address,),
-            allow_hosts=("127.0.0.1", *(f"h{i}.test" for i in range(100))),
+            allow_hosts=("127.0.0.1", *hosts),
         )
-        urls = [server.url(path) for path in slow] + quick
-        answers = fetched(urls, settings)
-    assert {answer.url for answer in answers[:100]} == set(quick)
-    assert {answer.outcome for answer in answers[:100]} == {"ok"}
-    assert {answer.outcome for answer in answers[100:]} == {"timeout"}
+        answers = asyncio.run(main(settings))
+    assert {answer.outcome for answer in answers} == {"ok"}
+    assert {answer.url for answer in answers}.isdisjoint(slow)
 
 
-@pytest.mark.parametrize(("path", "outcome", "status"), FAULTY[6:])
+@pytest.mark.parametrize(("path", "outcome", "status"), FAULTY)
 def test_fetch_of_fault_gives_outcome(
     server: FaultServer, path: str, outcome: str, status: int | None
 ) -> None:
-    answer = one(server.url(path))
+    answer = one(server.url(path), config(**SHORT) if outcome == "timeout" else None)
     assert (answer.outcome, answer.status, answer.body) == (outcome, status, b"")
     assert answer.outcome.startswith("http_") or answer.message
 
