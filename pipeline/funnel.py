@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 RULES_SHOWN = 3
 TABLES = (
-    "records", "pages", "distinct_pages", "documents", "texts", "captions", "image_records",
+    "records", "rows", "pages", "distinct_pages", "documents", "texts", "captions", "image_records",
     "clusters",
     "image_nodes", "paragraphs", "interleaved", "interleaved_samples", "captioned_samples",
     "text", "text_samples", "image_refs", "images", "wanted_urls", "robots", "image_urls",

@@ -2,26 +2,40 @@
 
 Rows carry a file's `source`, its path relative to the input root, so that the same crawl in
 another place gives the same corpus. A file's identity for resuming is its source, size and change
-stamp; its content is not read here.
+stamp. Crawl files are not opened here; of tables and corpora the first file of each kind is looked
+at, and the rows of Parquet files are counted.
 """
 
 import gzip
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from schemas.errors import InputError, OutputError
 from schemas.ids import digest
 from transforms import storage
 from transforms.extract import InputSlice
+from transforms.input_columns import TABLE_PART_BYTES, InputConfig
+from transforms.input_formats import (
+    AUTO,
+    FORMATS,
+    WARC,
+    check_file,
+    detect_format,
+    ending_of,
+    formats_of,
+    make_reader,
+)
 from transforms.sink import Part
 from transforms.warc import slice_bounds
 
 WARC_ENDINGS = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4")
 ARC_ENDINGS = (".arc", ".arc.gz")
 LIST_ENDINGS = (".txt", ".paths", ".txt.gz", ".paths.gz")
+_AS_FOUND = InputConfig()
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -34,6 +48,8 @@ class InputFile:
     size: int
     stamp: str
     """Changes when the file's content does: entity tag, version or modification time."""
+    format: str = WARC
+    """`warc`, or one of `input_formats.FORMATS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +60,11 @@ class _Found:
     info: dict[str, Any]
 
 
-def find_inputs(inputs: Sequence[str]) -> list[InputFile]:
+def find_inputs(inputs: Sequence[str], config: InputConfig = _AS_FOUND) -> list[InputFile]:
     """The files that inputs name, sorted by source. Raises `InputError`."""
     if not inputs:
-        raise InputError("no --input: give a WARC file, a folder, a glob or a list of paths")
-    found = [file for name in inputs for file in _expand(name)]
+        raise InputError("no --input: give a file, a folder, a glob or a list of paths")
+    found = [file for name in inputs for file in _expand(name, config.format)]
     unique = {(file.fs.unstrip_protocol(file.path)): file for file in found}
     files = list(unique.values())
     sources = [posixpath.relpath(file.path, file.root) for file in files]
@@ -78,10 +94,26 @@ def find_inputs(inputs: Sequence[str]) -> list[InputFile]:
     ]
     if not any(file.size for file in made):
         raise InputError(f"input {made[0].url}: the file is empty, as is every other")
-    return sorted(made, key=lambda file: file.source)
+    return _with_formats(sorted(made, key=lambda file: file.source), config)
 
 
-def _expand(name: str) -> list[_Found]:
+def _with_formats(files: list[InputFile], config: InputConfig) -> list[InputFile]:
+    """Each file with its format; the first of each ending that is not empty speaks for all."""
+    if config.format == WARC:
+        return files
+    known: dict[str, str] = {}
+    for file in files:
+        ending = ending_of(file.url)
+        if config.format == AUTO and (ending in known or not formats_of(file.url)):
+            continue
+        if ending in known or not file.size:
+            continue
+        known[ending] = detect_format(file.url) if config.format == AUTO else config.format
+        check_file(file.url, file.size, known[ending], config)
+    return [replace(file, format=known.get(ending_of(file.url), WARC)) for file in files]
+
+
+def _expand(name: str, wanted: str) -> list[_Found]:
     if not name:
         raise InputError("--input: is empty")
     try:
@@ -92,7 +124,7 @@ def _expand(name: str) -> list[_Found]:
         if _GLOB.search(path) and not fs.exists(path):
             found = _glob(fs, path)
         elif fs.isdir(path):
-            found = _folder(fs, path)
+            found = _folder(fs, path, name, wanted)
         elif fs.isfile(path):
             if path.lower().endswith(LIST_ENDINGS):
                 return _list(fs, path)
@@ -113,8 +145,8 @@ def _expand(name: str) -> list[_Found]:
         raise InputError(f"input {name}: there is no such file, folder or glob match")
     if not found:
         raise InputError(
-            f"input {name}: holds no file that ends in {', '.join(WARC_ENDINGS)}; name other files "
-            "one by one, or in a text file with a path a line"
+            f"input {name}: holds no file that ends in {', '.join(_endings(wanted))}; name other "
+            "files one by one, or in a text file with a path a line"
         )
     return found
 
@@ -129,14 +161,33 @@ def _glob(fs: Any, path: str) -> list[_Found]:
     ]
 
 
-def _folder(fs: Any, path: str) -> list[_Found]:
-    files = fs.find(path, detail=True)
-    return [
-        _Found(fs, name, path.rstrip("/"), info)
-        for name, info in files.items()
-        if name.lower().endswith(WARC_ENDINGS)
-        and not posixpath.basename(name).startswith(storage.TEMPORARY_PREFIX)
+def _endings(wanted: str) -> list[str]:
+    """Endings of the files that a folder is searched for."""
+    names = [wanted] if wanted in FORMATS else [] if wanted == WARC else list(FORMATS)
+    tables = [ending for name in names for ending in FORMATS[name].endings]
+    return [*(WARC_ENDINGS if wanted in (WARC, AUTO) else ()), *dict.fromkeys(tables)]
+
+
+def _folder(fs: Any, path: str, name: str, wanted: str) -> list[_Found]:
+    """The files of a folder that are of a format; if none is wanted, a crawl before any other."""
+    files = [
+        _Found(fs, found, path.rstrip("/"), info)
+        for found, info in fs.find(path, detail=True).items()
+        if not posixpath.basename(found).startswith(storage.TEMPORARY_PREFIX)
     ]
+    if wanted in (WARC, AUTO):
+        crawl = [file for file in files if file.path.lower().endswith(WARC_ENDINGS)]
+        if crawl or wanted == WARC:
+            return crawl
+    endings = set(_endings(wanted))
+    files = [file for file in files if ending_of(file.path) in endings]
+    kinds = sorted({ending_of(file.path) for file in files})
+    if wanted == AUTO and len(kinds) > 1:
+        raise InputError(
+            f"input {name}: holds files of several kinds ({', '.join(kinds)}); say which to read "
+            "with --set input.format=NAME, or name them by a glob"
+        )
+    return files
 
 
 def _list(fs: Any, path: str) -> list[_Found]:
@@ -179,19 +230,42 @@ def _stamp(info: dict[str, Any]) -> str:
     return ""
 
 
-def slice_inputs(files: Sequence[InputFile], part_bytes: int, config: str) -> list[Part]:
-    """The parts of the extract stage: slices of at most about `part_bytes`.
+def slice_inputs(
+    files: Sequence[InputFile], settings: InputConfig, config: str, tables: str = ""
+) -> list[Part]:
+    """The parts of the extract stage: slices of at most about `settings.part_bytes`.
 
     A part's name comes from its source alone, so another file beside it changes nothing.
+
+    Args:
+        files: The files.
+        settings: How they are cut and read.
+        config: What shapes the rows of a crawl file.
+        tables: What shapes the rows of any other file.
     """
     parts = []
     for file in files:
-        for start, end in slice_bounds(file.size, part_bytes, file.source):
+        bounds = _slices(file, settings)
+        for start, end in bounds:
             slug = re.sub(r"[^A-Za-z0-9]+", "-", posixpath.basename(file.source)).strip("-")[:40]
             name = f"{slug}-{digest(file.source)}-{start:012d}"
-            fingerprint = digest(file.source, file.size, file.stamp, start, end or 0, config)[:16]
-            spec = InputSlice(file.url, file.source, start, end)
-            parts.append(Part(name, fingerprint, spec, (end or file.size) - start))
+            shape = config
+            if file.format != WARC:
+                shape = digest(file.format, FORMATS[file.format].version, tables)
+            fingerprint = digest(file.source, file.size, file.stamp, start, end or 0, shape)[:16]
+            spec = InputSlice(file.url, file.source, start, end, file.format)
+            weight = (end or file.size) - start if file.format == WARC else file.size // len(bounds)
+            parts.append(Part(name, fingerprint, spec, weight))
     if len({part.name for part in parts}) < len(parts):
         raise AssertionError("two parts have one name, and one of them would be lost")
     return parts
+
+
+@lru_cache(maxsize=65536)
+def _slices(file: InputFile, settings: InputConfig) -> Sequence[tuple[int, int | None]]:
+    if file.format == WARC:
+        return slice_bounds(file.size, settings.part_bytes, file.source)
+    if not file.size:
+        return [(0, None)]
+    part_bytes = min(settings.part_bytes, TABLE_PART_BYTES)
+    return make_reader(file.format, settings).slices(file.url, file.size, part_bytes)

@@ -30,23 +30,17 @@ from transforms.duplicates import DedupConfig
 from transforms.extract import ExtractSettings
 from transforms.fetch_config import FetchConfig, fetch_checks
 from transforms.gates import RowGate, check_gate, parse_gate
+from transforms.input_columns import InputConfig, check_config
+from transforms.input_formats import format_names
 from transforms.pages import PAGE_SCHEMA
 from transforms.refs import RefsConfig
-
-
-@dataclass(frozen=True, slots=True)
-class InputConfig:
-    """How input files are cut into parts."""
-
-    part_bytes: int = 256 * 1024 * 1024
-    """Largest slice of a compressed file, in bytes: the unit of work, of resuming and of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionConfig:
     """Which caption of an image becomes the sample's text."""
 
-    prefer: tuple[str, ...] = ("alt", "figcaption", "neighbour", "title", "paragraph")
+    prefer: tuple[str, ...] = ("table", "alt", "figcaption", "neighbour", "title", "paragraph")
     """Origins, best first; within an origin the longer caption wins. MM1 trains on alt text."""
 
 
@@ -115,9 +109,10 @@ class Recipe:
         """Hash of everything that can change the output."""
         # How work is cut and dealt changes nothing in a shard, nor does when a run gives up.
         # How images are asked for changes answers, which are recorded, not what is made of them.
-        neutral = ("name", "description", "input", "run", "refs", "fetch")
+        neutral = ("name", "description", "run", "refs", "fetch")
         shaping = {key: value for key, value in self.values.items() if key not in neutral}
-        shaping["dedup"] = {k: v for k, v in shaping["dedup"].items() if k != "buckets"}
+        for section, key in (("dedup", "buckets"), ("input", "part_bytes")):
+            shaping[section] = {k: v for k, v in shaping[section].items() if k != key}
         return digest(_canonical(shaping))
 
     def section(self, *names: str) -> str:
@@ -222,8 +217,8 @@ def _without_unset(value: Any) -> Any:
 
 
 def _check_values(settings: Settings) -> None:
+    check_config(settings.input, format_names())
     checks = {
-        "input.part_bytes: must be at least 65536": settings.input.part_bytes >= 65536,
         "splits.validation: must be from 0 to 0.5": 0 <= settings.splits.validation <= 0.5,
         "run.max_failed_fraction: must be from 0 to 1": 0 <= settings.run.max_failed_fraction <= 1,
         "dedup.buckets: must be from 1 to 99999": 1 <= settings.dedup.buckets <= 99999,

@@ -93,7 +93,8 @@ def prepare(options: RunOptions) -> RunState:
     """Check recipe, input, options and output; nothing is written. Raises `UserError`."""
     recipe, output = check_options(options)
     blocked = BlockLists.load(recipe.settings.block_lists)
-    return RunState(output, recipe, find_inputs(options.inputs), block_lists=blocked.identity)
+    files = find_inputs(options.inputs, recipe.settings.input)
+    return RunState(output, recipe, files, block_lists=blocked.identity)
 
 
 def normal_output(output: str) -> str:

@@ -21,6 +21,7 @@ from transforms import (
     document_gate,
     duplicates,
     extract,
+    extract_rows,
     gates,
     image_facts,
     interleave,
@@ -48,11 +49,18 @@ def _extract_parts(state: RunState) -> list[Part]:
         image_facts.STEP_VERSION,
     )
     config = digest(state.recipe.section("extract"), versions)
-    return slice_inputs(state.inputs, state.recipe.settings.input.part_bytes, config)
+    tables = digest(
+        state.recipe.section("extract", "input"),
+        extract_rows.STEP_VERSION,
+        image_facts.STEP_VERSION,
+        text_scores.STEP_VERSION,
+    )
+    return slice_inputs(state.inputs, state.recipe.settings.input, config, tables)
 
 
 def _extract(state: RunState, missing: list[Part]) -> Build:
-    function = extract.ExtractPart(state.output, state.recipe.settings.extract)
+    settings = state.recipe.settings
+    function = extract_rows.ExtractInput(state.output, settings.extract, settings.input)
     return map_parts("Extract", extract.STAGE, state.output, missing, function)
 
 

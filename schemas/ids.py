@@ -11,12 +11,11 @@ def digest(*fields: str | int | bytes) -> str:
 
     Each is length-prefixed, so ("ab", "c") and ("a", "bc") differ.
     """
-    hasher = hashlib.sha256()
+    pieces: list[bytes] = []
     for value in fields:
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-        hasher.update(len(data).to_bytes(8, "little"))
-        hasher.update(data)
-    return hasher.hexdigest()[:ID_DIGITS]
+        pieces += (len(data).to_bytes(8, "little"), data)
+    return hashlib.sha256(b"".join(pieces)).hexdigest()[:ID_DIGITS]
 
 
 def document_id(url: str, date_or_key: str, payload_sha256: str) -> str:

@@ -143,16 +143,20 @@ class Caption:
     image_url: str
     text: str
     origin: str
-    """`alt`, `figcaption`, `title`, `neighbour` or `paragraph`."""
+    """`alt`, `figcaption`, `title`, `neighbour` or `paragraph`; `table` for the text that a
+    table, or a corpus of pairs, gives to the image."""
     node: int
     """Position of the image in `Document.nodes`, from 0."""
     flags: list[str] = field(default_factory=list)
     """What is suspicious about the text: some of `FLAGS` in `transforms/caption_flags.py`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TextScore:
-    """Measures of a page's text; nothing is dropped here. Sources: `transforms/text_scores.py`."""
+    """Measures of a page's text; nothing is dropped here. Sources: `transforms/text_scores.py`.
+
+    Not frozen: with so many fields that would be a tenth of what a row of a table costs.
+    """
 
     id: str
     """`doc_id` or `text_id`."""

@@ -14,6 +14,7 @@ from PIL import Image
 
 from beam_runner import main
 from pipeline.inputs import find_inputs, slice_inputs
+from transforms.input_columns import InputConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PROSE = (
@@ -118,7 +119,7 @@ def test_parts_of_a_hundred_thousand_files_of_one_name_are_told_apart(tmp_path: 
     for folder in ("d1", "d11783", "d30402"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "data.warc.gz").write_bytes(b"x")
-    parts = slice_inputs(find_inputs([str(tmp_path)]), 1 << 20, "config")
+    parts = slice_inputs(find_inputs([str(tmp_path)]), InputConfig(1 << 20), "config")
     assert len({part.name for part in parts}) == 3
 
 

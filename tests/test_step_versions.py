@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -33,16 +34,18 @@ import pytest
 
 from schemas.commits import Commit
 from schemas.errors import DataError
-from schemas.rows import Sample, SampleImage
+from schemas.rows import Node, Sample, SampleImage
 from schemas.shards import ShardFormat, sample_key
 from transforms import (
     assign,
     candidates,
     captions,
     clusters,
+    corpus_formats,
     document_gate,
     duplicates,
     extract,
+    extract_rows,
     fetch_images,
     fetch_plan,
     fetch_robots,
@@ -50,6 +53,7 @@ from transforms import (
     image_answers,
     image_codec,
     image_facts,
+    input_tables,
     interleave,
     minhash,
     refs,
@@ -63,6 +67,10 @@ from transforms import (
 )
 from transforms.charset import decode_html
 from transforms.document_rules import parse_document_gate
+from transforms.input_columns import InputConfig
+from transforms.input_parquet import ParquetTable
+from transforms.input_rows import BadRow, InputDocument
+from transforms.input_separated import SeparatedTable
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 
@@ -398,6 +406,98 @@ def run_shards() -> Any:
     return [asdict(result), out.getvalue()]
 
 
+CSV = (
+    "URL,TEXT,LICENSE,WIDTH,SAMPLE_ID\n"
+    'http://a.example/1.jpg,"A boat,\nand a quay",CC BY 4.0,640.0,7\n'
+    "HTTP://a.example/%7Ex/2.jpg,Red roofs,?,,8\n"
+    "ftp://a.example/3.jpg,Blue,,,9\n"
+    "http://a.example/4.jpg,  ,,,10\n"
+    "http://a.example/5.jpg,too few\n"
+)
+JSON_LINES = (
+    '{"id": 1, "image_url": "http://a.example/1.jpg", "caption": "A boat", "page_url": "http://b/"}\n'
+    '{"id": 2, "image_url": ["http://a.example/2.jpg"], "caption": "A list"}\n'
+    "no JSON\n"
+)
+
+
+def table_rows() -> list[Any]:
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content, reader in (
+            ("t.csv", CSV, SeparatedTable(InputConfig(preset="laion"), ",")),
+            ("t.jsonl", JSON_LINES, input_tables.JsonLinesTable(InputConfig())),
+        ):
+            path = Path(folder) / name
+            path.write_text(content)
+            found += reader.read(str(path), 0, None)
+        path = Path(folder) / "t.parquet"
+        columns = {"uid": ["a", "b"], "url": ["http://a.example/1.jpg", None], "text": ["A", "B"]}
+        pq.write_table(pa.table(columns), path)
+        found += ParquetTable(InputConfig(preset="datacomp")).read(str(path), 0, None)
+    return found
+
+
+def run_input_tables() -> Any:
+    return [
+        [type(row).__name__, row.key, str(row.error)] if isinstance(row, BadRow) else asdict(row)
+        for row in table_rows()
+    ]
+
+
+def corpus_files() -> dict[str, tuple[str, bytes]]:
+    """Format -> name and content of a small file."""
+    page = {
+        "url": "http://b.example/", "text_list": ["A harbour.", "Its boats."],
+        "image_info": [{"raw_url": "http://a.example/1.jpg", "matched_text_index": 1}],
+        "similarity_matrix": [[0.1, 0.3]],
+    }  # fmt: skip
+    mixed = {
+        "texts": ["A harbour.", None, "Its boats."],
+        "images": [None, "http://a.example/1.jpg", None],
+        "url": "http://b.example/", "metadata": "[null, null, null]",
+        "general_metadata": '{"url": "http://b.example/"}',
+    }  # fmt: skip
+    columns = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([mixed]), columns)
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as file:
+        for name, data in (("1.jpg", JPEG), ("1.txt", b"A boat"), ("2.png", PNG)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return {
+        "mmc4": ("a.jsonl", json.dumps(page).encode()),
+        "omnicorpus": ("b.jsonl", json.dumps({**mixed, "metadata": None}).encode()),
+        "obelics": ("c.parquet", columns.getvalue()),
+        "webdataset": ("d.tar", tar.getvalue()),
+    }
+
+
+def run_corpus_formats() -> Any:
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (file, data) in corpus_files().items():
+            path = Path(folder) / file
+            path.write_bytes(data)
+            rows = list(corpus_formats.READERS[name]().read(str(path), 0, None))
+            told = [
+                str(row.error).replace(folder, "") if isinstance(row, BadRow) else asdict(row)
+                for row in rows
+            ]
+            found.append([corpus_formats.sniff(str(path)), told])
+    return found
+
+
+def run_extract_rows() -> Any:
+    documents = [row for row in table_rows() if isinstance(row, InputDocument)]
+    documents.append(
+        InputDocument("k", "http://b/", [Node("text", "paragraph", "A harbour and its boats.")])
+    )
+    settings = extract.ExtractSettings()
+    return [asdict(extract_rows.row_tables(row, "t", settings)) for row in documents]
+
+
 def run_fetch() -> Any:
     """Every row of a fetch from a server on loopback, but for its port and the clock."""
     from beam_runner import main
@@ -486,6 +586,9 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "gates": ((gates,), run_gates),
     "document_gate": ((document_gate, gates), run_document_gate),
     "shards": ((shards, image_codec), run_shards),
+    "input_tables": ((input_tables,), run_input_tables),
+    "corpus_formats": ((corpus_formats,), run_corpus_formats),
+    "extract_rows": ((extract_rows, input_tables, text_scores), run_extract_rows),
     "fetch": ((wanted_urls, fetch_plan, fetch_robots, fetch_images, image_facts), run_fetch),
 }
 """What is golden -> the modules whose versions stand for it, and what makes it."""

@@ -36,7 +36,7 @@ from transforms.gates import (
     parse_gate,
     search_cutoffs,
 )
-from transforms.pages import positions, some
+from transforms.pages import positions, rows_with, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
 from transforms.table_files import read_table
@@ -128,22 +128,31 @@ def _judge_documents(
 
 
 def _texts(
-    output: str, files: AssignFiles, documents: pa.Table, decided: DocumentDecisions
+    output: str,
+    files: AssignFiles,
+    documents: pa.Table,
+    nodes: pa.Table,
+    decided: DocumentDecisions,
 ) -> pa.Table:
-    """Candidates of the text stream: texts, then the documents that lost their last image."""
+    """Candidates of the text stream: texts, then the documents that lost their last image.
+
+    A document that never had a text, as a row of a table of images, has none to offer.
+    """
     texts = _read(output, files.texts, DOCUMENT_SCHEMA)
-    return pa.concat_tables([texts, documents.filter(pa.array(decided.no_image))])
+    told = pc.unique(rows_with(nodes, "kind", ["text"])["id"])
+    offered = pc.and_(pa.array(decided.no_image), pc.is_in(documents["id"], value_set=told))
+    return pa.concat_tables([texts, documents.filter(offered)])
 
 
 def _offered(output: str, files: AssignFiles, gates: StreamGates) -> pa.Table:
-    documents, _, decided = _judge_documents(output, files, gates)
-    return _texts(output, files, documents, decided)
+    documents, nodes, decided = _judge_documents(output, files, gates)
+    return _texts(output, files, documents, nodes, decided)
 
 
 def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
     """Apply gate `shard` to a part."""
     documents, nodes, decided = _judge_documents(output, files, gates)
-    texts = _texts(output, files, documents, decided)
+    texts = _texts(output, files, documents, nodes, decided)
     captions = _read(output, files.captions, CAPTION_SCHEMA)
     return Judged(
         documents,

@@ -19,6 +19,7 @@ from schemas.tables import schema_of
 from transforms.caption_flags import FLAG_FIELDS, flag_columns
 from transforms.pages import (
     PAGE_SCHEMA,
+    Places,
     node_places,
     positions,
     rows_with,
@@ -250,15 +251,15 @@ class BuildCandidates:
 
     def _nodes(self, ids: pa.Array, files: CandidateFiles, found: pa.Table, sink: PartSink) -> None:
         facts = found.append_column("place", _places(found["id"], found["node"]))
+        places, wanted = Places(facts["place"]), set(ids.to_pylist())
         for path in files.kept.pages.paths("documents"):
             for batch in iter_batches(self.output, path):
-                kept = pa.Table.from_batches([batch]).filter(
-                    pc.is_in(batch.column("doc_id"), value_set=ids)
-                )
+                is_kept = [page in wanted for page in batch.column("doc_id").to_pylist()]
+                kept = pa.Table.from_batches([batch]).filter(pa.array(is_kept, pa.bool_()))
                 if not len(kept):
                     continue
                 nodes = flat_nodes(kept)
-                at = positions(facts["place"], _places(nodes["id"], nodes["node"]))
+                at = places.of(_places(nodes["id"], nodes["node"]))
                 # An image node that gate fetch refused has no facts and goes no further.
                 chosen = pc.or_(pc.equal(nodes["kind"], "text"), pa.array(at >= 0))
                 nodes, at = nodes.filter(chosen), at[np.asarray(chosen)]

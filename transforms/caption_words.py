@@ -6,15 +6,18 @@ large crawls; none names a site. A language that is not listed loses recall, nev
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _NOT_WORDS = re.compile(r"(?:[^\w\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0eff]|_)+")
 """What parts words: vowel signs do not, in scripts that have them."""
 
 
+@lru_cache(maxsize=64)
 def plain(text: str) -> str:
     """A text without case and punctuation, words a space apart: what two captions are compared by.
 
-    A text of punctuation alone keeps it.
+    A text of punctuation alone keeps it. The last few are remembered: one caption is asked for
+    again by each test of it.
     """
     said = unicodedata.normalize("NFKC", text).casefold()
     return _NOT_WORDS.sub(" ", said).strip() or text.strip()

@@ -5,7 +5,7 @@ Candidates only: a file name as alt text is a candidate too, and its flags say s
 two candidates, because the origin is part of what rules look at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,14 +75,37 @@ def find_captions(
         `caption_id` occurs once. Flags are those of `caption_flags.FLAGS`.
     """
     found = [
-        (position, node.image_url, origin, text, plain(text))
+        (position, origin, text)
         for position, node in enumerate(nodes)
         if node.kind == "image" and node.image_url is not None
         for origin, text in _texts(node, nodes, config)
     ]
-    if not found:
+    return make_captions(found, nodes, doc_id, page_url, page_title)
+
+
+def make_captions(
+    texts: Sequence[tuple[int, str, str]],
+    nodes: list[Node],
+    doc_id: str,
+    page_url: str,
+    page_title: str = "",
+) -> list[Caption]:
+    """Texts of a document's images as rows, with their flags.
+
+    Args:
+        texts: Position of the image node, origin, text with white space collapsed.
+        nodes: Nodes of the document.
+        doc_id: Id of the document.
+        page_url: URL of the page.
+        page_title: Title of the page.
+    """
+    if not texts:
         return []
-    titles = title_parts([page_title, _heading(nodes)])
+    found = [
+        (position, nodes[position].image_url or "", origin, text, plain(text))
+        for position, origin, text in texts
+    ]
+    titles = title_parts([title for title in (page_title, _heading(nodes)) if title])
     pictures: dict[str, set[str]] = {}
     for _, url, _, _, said in found:
         pictures.setdefault(said, set()).add(url)

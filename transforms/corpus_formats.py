@@ -18,12 +18,15 @@ from transforms.input_rows import InputReader
 from transforms.json_lines import Line, decode_json
 from transforms.tar_samples import Sample, read_samples
 
+STEP_VERSION = 1
+"""Raised when one of the readers gives other rows of the same file."""
+
 READERS: dict[str, type[InputReader]] = {
     "obelics": ObelicsReader,
     "mmc4": Mmc4Reader,
     "omnicorpus": OmniCorpusReader,
     "webdataset": WebDatasetReader,
-    "mint": MintReader,
+    "mint1t": MintReader,
 }
 SNIFFED_ROWS = 10
 """First rows or samples of a file that are looked at."""
@@ -33,7 +36,7 @@ def sniff(url: str) -> str | None:
     """The name in `READERS` of a file's format; None where its first rows are of none.
 
     Parquet with `images` and `texts` is `obelics` where its metadata are JSON strings, else
-    `omnicorpus`, whose reader takes the HTML part of MINT-1T as well. A tar is `mint` where a
+    `omnicorpus`, whose reader takes the HTML part of MINT-1T as well. A tar is `mint1t` where a
     `.json` has these lists.
     """
     kind = file_kind(url)
@@ -82,7 +85,7 @@ def _sniff_tar(url: str) -> str | None:
                 continue
             names = _member_names(sample.members.get("json", b""))
             if {"texts", "images"} <= names:
-                return "mint"
+                return "mint1t"
             if "url" in names or not sample.members.keys().isdisjoint(IMAGE_SUFFIXES):
                 return "webdataset"
     return None

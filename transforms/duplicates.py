@@ -20,13 +20,13 @@ from transforms.clusters import band_rows, build_clusters, connected_components,
 from transforms.gates import RowGate, evaluate, ledger_rows
 from transforms.ledger import builtin_ledger
 from transforms.minhash import MinHashConfig, Signatures, signatures, text_hash
-from transforms.pages import PageFiles, iter_page_texts, positions, read_pages, rows_with
+from transforms.pages import PageFiles, Places, iter_page_texts, positions, read_pages, rows_with
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 
 STAGE = "dedup"
-STEP_VERSION = 2
+STEP_VERSION = 3
 GATE = "dedup"
 ALL = "all"
 """The bucket in which edges become clusters."""
@@ -84,17 +84,22 @@ class SignPages:
         sink.write("ledger", ledger_rows(GATE, "page", pages["id"], None, decisions))
         sink.count("pages", kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule())
         kept = pages.filter(pa.array(decisions.keep))
-        wanted = set(kept["id"].to_pylist())
+        places = Places(kept["id"])
         for ids, texts, contents in iter_page_texts(self.output, files):
-            chosen = [row for row, page_id in enumerate(ids) if page_id in wanted]
+            rows = places.of(pa.array(ids, pa.string()))
+            chosen = np.flatnonzero(rows >= 0).tolist()
             if not chosen:
                 continue
-            ids, texts = [ids[row] for row in chosen], [texts[row] for row in chosen]
+            rows, texts = rows[chosen], [texts[row] for row in chosen]
             # Exact duplicates show the same images too: pages of one template, each with a picture
             # of its own, are none, nor is the print version of an illustrated page.
             keys = [text_hash(contents[row]) if contents[row] else "" for row in chosen]
-            rows = positions(kept["id"], pa.chunked_array([pa.array(ids, pa.string())]))
             facts = kept.select(["id", "kind", "url", "date"]).take(pa.array(rows))
+            # A row of a table is one image of its page and not the page: others share its URL.
+            charsets = kept["charset"].take(pa.array(rows)).to_pylist()
+            of_page = [bool(text or charset) for text, charset in zip(texts, charsets, strict=True)]
+            urls = pc.if_else(pa.array(of_page, pa.bool_()), facts["url"], "")
+            facts = facts.set_column(2, "url", urls)
             signed = signatures(texts, self.config.minhash)
             sink.write(
                 "signatures",

@@ -55,6 +55,8 @@ class InputSlice:
     """Path relative to the input root; what rows carry."""
     start: int
     end: int | None
+    format: str = "warc"
+    """`warc`, or one of `input_formats.FORMATS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,32 @@ def _bare_image(
     )
 
 
+def keep_image(
+    record: Record,
+    record_id: str,
+    source: str,
+    settings: ExtractSettings,
+    sink: PartSink,
+    packs: PackWriter,
+    images: list[tuple[ImageRecord, int]],
+) -> None:
+    """Pack an image; its row waits in `images`, with the pack's number, until packs have names."""
+    sink.seen("image_records")
+    try:
+        image = image_record(record, source, settings)
+    except ImageError as e:
+        # A failed image keeps its row as well: `images` must say why a URL has no bytes.
+        sink.fail("image_records", record_id, e)
+        message = str(e)[:200]
+        sink.write_row("image_records", _bare_image(record, source, outcome_of(e), message))
+        return
+    assert image.image_key is not None
+    assert image.format is not None
+    slot = packs.add(image.image_key, image.format, record.payload)
+    sink.count("image_records", kept=1)
+    images.append((replace(image, offset=slot.offset, size=slot.size), slot.pack))
+
+
 def _ledger(record_id: str, rule: str, value: str, threshold: str, kind: str) -> LedgerRow:
     return LedgerRow(GATE, kind, record_id, None, rule, True, None, value, threshold)
 
@@ -259,33 +287,9 @@ class ExtractPart:
             return
         sink.count("records", kept=1)
         if kind == "image":
-            self._image(record, record_id, source, sink, packs, images)
+            keep_image(record, record_id, source, self.settings, sink, packs, images)
         else:
             self._page(record, record_id, source, sink, known)
-
-    def _image(
-        self,
-        record: Record,
-        record_id: str,
-        source: str,
-        sink: PartSink,
-        packs: PackWriter,
-        images: list[tuple[ImageRecord, int]],
-    ) -> None:
-        sink.seen("image_records")
-        try:
-            image = image_record(record, source, self.settings)
-        except ImageError as e:
-            # A failed image keeps its row as well: `images` must say why a URL has no bytes.
-            sink.fail("image_records", record_id, e)
-            message = str(e)[:200]
-            sink.write_row("image_records", _bare_image(record, source, outcome_of(e), message))
-            return
-        assert image.image_key is not None
-        assert image.format is not None
-        slot = packs.add(image.image_key, image.format, record.payload)
-        sink.count("image_records", kept=1)
-        images.append((replace(image, offset=slot.offset, size=slot.size), slot.pack))
 
     def _page(
         self, record: Record, record_id: str, source: str, sink: PartSink, known: set[str]

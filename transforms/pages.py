@@ -63,9 +63,26 @@ def positions(ids: pa.ChunkedArray, of: pa.ChunkedArray) -> npt.NDArray[np.int64
     return pc.fill_null(found, -1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
+class Places:
+    """`positions` for many batches that are looked up in the same ids."""
+
+    def __init__(self, ids: pa.ChunkedArray) -> None:
+        self._rows = {key: row for row, key in reversed(list(enumerate(ids.to_pylist())))}
+
+    def of(self, column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
+        """The row at which each value stands, -1 where it does not."""
+        rows = self._rows
+        return np.array([rows.get(key, -1) for key in column.to_pylist()], np.int64)
+
+
 def take_or_null(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
     """Values at rows; null where the row is -1."""
     return column.take(pa.array(rows, mask=rows < 0))
+
+
+def page_names(urls: pa.ChunkedArray, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What tells pages apart when they are counted: the URL, else the id of the document."""
+    return pc.if_else(pc.equal(urls, ""), ids, urls)
 
 
 def read_pages(output: str, files: PageFiles) -> pa.Table:
@@ -126,18 +143,25 @@ def iter_page_texts(
 def document_texts(nodes: pa.ListArray) -> tuple[list[str], list[str]]:
     """The text of each document, and its text with image URLs in their places.
 
-    Nodes are joined by blank lines; an image stands as `![](URL)`, which no text node can be.
+    Nodes are joined by blank lines; an image stands as `![](URL)`, which no text node can be. Where
+    a document has no text, what its images say of themselves is content too: `![alt](URL)`. So rows
+    of a table that give one picture two texts are two, and those that give it the same are one.
     """
     flat = nodes.flatten()
     texts = pc.struct_field(flat, "text").to_pylist()
     urls = pc.struct_field(flat, "image_url").to_pylist()
     shown = [f"![]({url})" if url else text for text, url in zip(texts, urls, strict=True)]
     ends = np.cumsum(nodes.value_lengths().to_numpy(zero_copy_only=False))
-    bounds = list(zip(np.concatenate(([0], ends[:-1])), ends, strict=True))
-    return (
-        ["\n\n".join(text for text in texts[start:end] if text) for start, end in bounds],
-        ["\n\n".join(text for text in shown[start:end] if text) for start, end in bounds],
-    )
+    bounds = list(zip(np.concatenate(([0], ends[:-1])).tolist(), ends.tolist(), strict=True))
+    joined = ["\n\n".join([text for text in texts[a:b] if text]) for a, b in bounds]
+    if not all(joined):
+        alts = pc.struct_field(flat, "alt").to_pylist()
+        for (start, end), text in zip(bounds, joined, strict=True):
+            if not text:
+                shown[start:end] = [
+                    f"![{alts[row] or ''}]({urls[row]})" for row in range(start, end)
+                ]
+    return joined, ["\n\n".join([text for text in shown[a:b] if text]) for a, b in bounds]
 
 
 def node_places(nodes: pa.ListArray) -> tuple[pa.Array, pa.Array]:

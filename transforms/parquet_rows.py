@@ -22,9 +22,9 @@ BATCH_BYTES = 8 << 20
 """Decoded bytes of a batch, about, by the mean of all columns of its row group."""
 MAX_BATCH_ROWS = 1024
 
-
-# What Arrow raises of bad data: also for names and numbers of the footer that Python cannot hold.
-_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError)
+ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, OverflowError)
+"""What Arrow raises of bad data: also for names and numbers of the footer that Python cannot hold.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Columns:
     optional: tuple[str, ...] = ()
 
 
-def _open(file: Any) -> pq.ParquetFile:
-    """The footer; raises `InputRowError` for a file that has none."""
+def open_parquet(file: Any) -> pq.ParquetFile:
+    """A file by its footer; raises `InputRowError` for a file that has none."""
     try:
         made = pq.ParquetFile(
             file,
@@ -47,11 +47,11 @@ def _open(file: Any) -> pq.ParquetFile:
         )
         made.schema_arrow.names.count("")  # names that are no text are told of here
         return made
-    except _ERRORS as e:
-        raise _damage("no Parquet file", e) from e
+    except ARROW_ERRORS as e:
+        raise damage_of("no Parquet file", e) from e
 
 
-def _damage(what: str, error: Exception) -> InputRowError:
+def damage_of(what: str, error: Exception) -> InputRowError:
     """What Arrow says of bad data; an error of the file system, which has a number, is raised."""
     if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
         raise error
@@ -99,7 +99,7 @@ def parquet_slices(
         raise ValueError(f"part_bytes must be positive, not {part_bytes}")
     with open_file(url) as stream:
         try:
-            file = _open(stream)
+            file = open_parquet(stream)
         except InputRowError:
             return [(0, None)]
         _chosen(file, url, columns)
@@ -152,7 +152,7 @@ def read_parquet(
     """
     with open_file(url) as stream:
         try:
-            file = _open(stream)
+            file = open_parquet(stream)
         except InputRowError as e:
             if start == 0:
                 yield BadRow("0", e)
@@ -171,5 +171,5 @@ def read_parquet(
                 ):
                     yield from _rows_of(batch, first)
                     first += batch.num_rows
-            except _ERRORS as e:
-                yield BadRow(str(first), _damage(f"row group {number}, rows {first} to {row}", e))
+            except ARROW_ERRORS as e:
+                yield BadRow(str(first), damage_of(f"row group {number}, rows {first} to {row}", e))

@@ -16,7 +16,7 @@ from schemas.ids import digest
 from schemas.rows import Image, ImageRecord, ImageRef
 from schemas.tables import schema_of
 from transforms.ledger import builtin_ledger
-from transforms.pages import positions, some
+from transforms.pages import page_names, positions, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_rows, read_table
@@ -90,15 +90,18 @@ class EmitImages:
         tables = [_USE_SCHEMA.empty_table()]
         images = read_table(self.output, some(files.wanted_images))
         if images is not None:
-            tables.append(images.select(_USE_SCHEMA.names).cast(_USE_SCHEMA))
+            pages = page_names(images["page_url"], images["id"])
+            columns = [images["image_url"], pages, images["site"]]
+            tables.append(pa.table(columns, schema=_USE_SCHEMA))
         captions = read_table(self.output, some(files.wanted_captions), ["image_url", "doc_id"])
         if captions is not None:
-            columns = ["doc_id", "url", "site"]
-            documents = read_rows(self.output, some(files.documents), "documents", columns)
-            found = documents.take(pa.array(positions(documents["doc_id"], captions["doc_id"])))
-            tables.append(
-                pa.table([captions["image_url"], found["url"], found["site"]], schema=_USE_SCHEMA)
+            documents = read_rows(
+                self.output, some(files.documents), "documents", ["doc_id", "url", "site"]
             )
+            found = documents.take(pa.array(positions(documents["doc_id"], captions["doc_id"])))
+            pages = page_names(found["url"], found["doc_id"])
+            columns = [captions["image_url"], pages, found["site"]]
+            tables.append(pa.table(columns, schema=_USE_SCHEMA))
         uses = pa.concat_tables(tables)
         return uses.group_by(_USE_SCHEMA.names, use_threads=False).aggregate([])
 

@@ -5,15 +5,20 @@ ratios are columns of `text_scores`, which says what a word, a line and a paragr
 """
 
 from array import array
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
+
+_FEW = 64
+"""Lines or words up to which sets tell sooner than arrays that nothing repeats: captions."""
 
 
 def repeat_ratios(hashes: "array[int]", lengths: "array[int]") -> tuple[float | None, float | None]:
     """The share of repeats among lines or paragraphs, and the share of their characters."""
     if not hashes:
         return None, None
+    if len(hashes) <= _FEW and len(set(hashes)) == len(hashes):
+        return 0.0, 0.0
     values, sizes = np.frombuffer(hashes, np.int64), np.frombuffer(lengths, np.int64)
     order = np.argsort(values)
     repeat = values[order[1:]] == values[order[:-1]]
@@ -31,6 +36,8 @@ def ngram_ratios(words: list[str]) -> dict[int, float | None]:
     if not words:
         return dict.fromkeys(range(2, 11))
     ratios: dict[int, float | None] = dict.fromkeys(range(2, 11), 0.0)
+    if len(words) <= _FEW and len(set(pairwise(words))) == len(words) - 1:
+        return ratios
     numbers = dict(zip(dict.fromkeys(words), count(), strict=False))
     ids = np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
     pairs = ids[:-1] * len(numbers) + ids[1:]

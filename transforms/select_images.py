@@ -18,8 +18,8 @@ from transforms.ledger import builtin_ledger
 from transforms.pages import (
     PAGE_SCHEMA,
     PageFiles,
+    Places,
     node_places,
-    positions,
     read_pages,
     rows_with,
     some,
@@ -118,11 +118,12 @@ class SelectImages:
             ["page_url" if n == "url" else "page_title" if n == "title" else n
              for n in documents.column_names]
         )  # fmt: skip
+        places = Places(pages["id"])
         for path in files.pages.paths("documents"):
             for batch in iter_batches(self.output, path):
                 nodes = image_nodes(batch)
                 sink.seen("image_nodes", len(nodes))
-                rows = positions(pages["id"], nodes["id"])
+                rows = places.of(nodes["id"])
                 self._orphans(sink, "image_nodes", "image", nodes["id"], nodes["node"], rows)
                 nodes, rows = nodes.filter(pa.array(rows >= 0)), rows[rows >= 0]
                 for name in columns:
@@ -131,7 +132,7 @@ class SelectImages:
                 self._judge(sink, "image_nodes", self.image_gate, "image", nodes)
         for path in files.pages.paths("captions"):
             for batch in iter_batches(self.output, path, 8192):
-                self._captions(sink, pa.Table.from_batches([batch]), pages)
+                self._captions(sink, pa.Table.from_batches([batch]), pages, places)
 
     def _documents(self, files: KeptFiles, sink: PartSink) -> pa.Table:
         """Documents with a text of their own; the others are counted as duplicates."""
@@ -146,9 +147,11 @@ class SelectImages:
         sink.count("documents", kept=len(kept))
         return kept
 
-    def _captions(self, sink: PartSink, captions: pa.Table, pages: pa.Table) -> None:
+    def _captions(
+        self, sink: PartSink, captions: pa.Table, pages: pa.Table, places: Places
+    ) -> None:
         sink.seen("captions", len(captions))
-        rows = positions(pages["id"], captions["doc_id"])
+        rows = places.of(captions["doc_id"])
         self._orphans(sink, "captions", "caption", captions["caption_id"], None, rows)
         kept, rows = captions.filter(pa.array(rows >= 0)), rows[rows >= 0]
         seen = kept.rename_columns(

@@ -22,9 +22,11 @@ from schemas.rows import Failure, LedgerRow
 from schemas.tables import TABLES, to_batch
 from transforms import storage
 
-ROWS_PER_FLUSH = {"documents": 256, "texts": 256}
+ROWS_PER_FLUSH = {"texts": 256}
 """Rows a table buffers before they go to its file; tables with page text flush early."""
 DEFAULT_ROWS_PER_FLUSH = 8192
+NODES_PER_FLUSH = 8192
+"""Nodes of documents: those of some 256 pages, or a document each of so many rows of a table."""
 MAX_MESSAGE = 500
 """Characters of an error message that are kept."""
 HEARTBEAT_VARIABLE = "WEFT_HEARTBEATS"
@@ -57,10 +59,13 @@ class _Heartbeat:
 
     def add(self, rows: int) -> None:
         self._rows += rows
-        folder = os.environ.get(HEARTBEAT_VARIABLE)
-        if folder is None or time.monotonic() < self._next:
+        now = time.monotonic()
+        if now < self._next:
             return
-        self._next = time.monotonic() + 1.0
+        self._next = now + 1.0
+        folder = os.environ.get(HEARTBEAT_VARIABLE)
+        if folder is None:
+            return
         # A heartbeat only feeds the progress line: losing one is no error.
         with contextlib.suppress(OSError), open(f"{folder}/{os.getpid()}", "w") as file:
             file.write(str(self._rows))
@@ -79,6 +84,7 @@ class PartSink:
         self._stack = contextlib.ExitStack()
         self._writers: dict[tuple[str, str], pq.ParquetWriter] = {}
         self._buffers: dict[str, list[Any]] = {}
+        self._nodes = 0
         self.commit = Commit(stage, part.name, part.fingerprint)
 
     def counts(self, table: str) -> TableCounts:
@@ -132,7 +138,12 @@ class PartSink:
         """Write a row of a table of fixed schema, uncounted."""
         buffer = self._buffers.setdefault(table, [])
         buffer.append(row)
-        if len(buffer) >= ROWS_PER_FLUSH.get(table, DEFAULT_ROWS_PER_FLUSH):
+        if table == "documents":
+            self._nodes += len(row.nodes)
+            if self._nodes >= NODES_PER_FLUSH:
+                self._flush(table)
+                self._nodes = 0
+        elif len(buffer) >= ROWS_PER_FLUSH.get(table, DEFAULT_ROWS_PER_FLUSH):
             self._flush(table)
 
     def write(self, table: str, rows: pa.RecordBatch | pa.Table, file: str | None = None) -> None:

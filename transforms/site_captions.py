@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schemas.ids import digest
 from transforms.caption_words import plain
+from transforms.pages import page_names
 
 COUNT_FIELDS = [pa.field("site_documents", pa.int64()), pa.field("site_images", pa.int64())]
 """Distinct pages, and distinct image URLs, of one site that carry a caption of the same text. Only
@@ -37,7 +38,7 @@ def text_uses(part: str, captions: pa.Table, sites: pa.ChunkedArray) -> pa.Table
     columns = [
         pa.array([part] * len(captions), pa.string()),
         text_keys(sites, captions["text"]),
-        captions["page_url"],
+        page_names(captions["page_url"], captions["doc_id"]),
         captions["image_url"],
     ]
     uses = pa.table(columns, names=_USE_SCHEMA.names).cast(_USE_SCHEMA)

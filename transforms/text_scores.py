@@ -159,8 +159,9 @@ def score_text(id: str, text: str) -> TextScore:
     paragraph_repeats = repeat_ratios(lines.paragraph_hashes, lines.paragraph_lengths)
     ngrams = ngram_ratios(words.first)
     classes = _character_classes(text)
-    visible = len(text) - int(classes[_SPACE])
-    letters = int(classes[_LOWER] + classes[_UPPER])
+    _, space, lower, upper, digits, punctuation = classes.tolist()
+    visible = len(text) - space
+    letters = lower + upper
     symbols = max(text.count("#"), text.count("...") + text.count("…"))
     return TextScore(
         id=id,
@@ -198,9 +199,9 @@ def score_text(id: str, text: str) -> TextScore:
         lorem_ipsum=lines.lorem_ipsum,
         javascript_lines=lines.javascript,
         policy_lines=lines.policy,
-        digit_ratio=_ratio(int(classes[_DIGIT]), visible),
-        uppercase_ratio=_ratio(int(classes[_UPPER]), letters),
-        punctuation_ratio=_ratio(int(classes[_PUNCTUATION]), visible),
+        digit_ratio=_ratio(digits, visible),
+        uppercase_ratio=_ratio(upper, letters),
+        punctuation_ratio=_ratio(punctuation, visible),
     )
 
 
@@ -335,6 +336,9 @@ def _class_table() -> npt.NDArray[np.uint8]:
 def _character_classes(text: str) -> npt.NDArray[np.int64]:
     """How many characters are of each class."""
     table, counts = _class_table(), np.zeros(6, np.int64)
+    if len(text) <= _PIECE and text.isascii():
+        codes = np.frombuffer(text.encode(), np.uint8)
+        return np.bincount(table[codes], minlength=6)
     for start in range(0, len(text), _PIECE):
         piece = text[start : start + _PIECE]
         codes = np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), np.uint32)

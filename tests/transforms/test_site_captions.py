@@ -13,7 +13,14 @@ def captions(rows: list[tuple[str, str, str, str]]) -> tuple[pa.Table, pa.Chunke
     """Captions, and their sites, of rows (site, text, page, image)."""
     names = ("text", "page_url", "image_url")
     table = pa.table({name: column([row[1 + at] for row in rows]) for at, name in enumerate(names)})
+    table = table.append_column("doc_id", column([row[2] for row in rows]))
     return table, column([row[0] for row in rows])
+
+
+def test_a_row_without_a_page_counts_as_a_page_of_its_own() -> None:
+    table, sites = captions([("a.com", "Boat", "", "i1"), ("a.com", "Boat", "", "i2")])
+    table = table.set_column(3, "doc_id", column(["d1", "d2"]))
+    assert count_uses(text_uses("part", table, sites)).to_pylist()[0]["site_documents"] == 2
 
 
 def test_text_keys_are_of_site_and_text_without_case_and_punctuation() -> None:
