@@ -19,10 +19,11 @@ from tests.fault_server import (
     FaultServer,
     Handler,
     NameServer,
+    certificates,
     in_turn,
     redirect,
     reply,
-    server_context,
+    tls_context,
 )
 from tests.test_fetch import answers, check_packs, recipe, rows, run, write_crawl
 
@@ -126,9 +127,10 @@ def test_every_fault_has_its_outcome_and_the_other_images_arrive(tmp_path: Path)
         "refused.test": ["127.0.0.1"],
         "bad-tls.test": ["127.0.0.1"],
     }
+    self_signed = dict(certificates(tmp_path, "bad-tls.test"))["self-signed"]
     with (
         FaultServer(handlers) as server,
-        FaultServer(tls=server_context(tmp_path, "other.test")) as tls,
+        FaultServer(tls=tls_context(self_signed)) as tls,
         NameServer(names) as name_server,
     ):
         with FaultServer() as closed:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from schemas.fetch_rows import WantedUrl
 from schemas.ids import digest
 from schemas.tables import schema_of
+from transforms.input_rows import LOCAL_IMAGE_HOST
 from transforms.pages import positions, some, take_or_null
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
@@ -55,6 +56,11 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
+def _ours(url: str) -> bool:
+    """Whether a URL is a name that we gave to an image without one: nobody can be asked for it."""
+    return host_of(url) == LOCAL_IMAGE_HOST
+
+
 @dataclass(eq=False)
 class EmitWanted:
     """Map side: the URLs of a bucket of `refs` without an answer, by registered domain."""
@@ -77,7 +83,7 @@ class EmitWanted:
         open_ones = pc.or_(
             pc.is_null(outcomes), pc.is_in(outcomes, value_set=pa.array(_ASK_AGAIN, pa.string()))
         )
-        urls = refs["image_url"].filter(open_ones).to_pylist()
+        urls = [url for url in refs["image_url"].filter(open_ones).to_pylist() if not _ours(url)]
         sites = [site_of(url) for url in urls]
         wanted = pa.table(
             [urls, [host_of(url) for url in urls], sites], schema=schema_of(WantedUrl)

@@ -91,7 +91,7 @@ def test_what_a_list_names_loses_its_bytes(tmp_path: Path) -> None:
     assert (counts.seen, counts.kept, sum(counts.rejected.values())) == (6, 2, 4)
 
 
-def test_answers_go_to_the_bucket_of_their_url_and_one_part_names_every_bucket(tmp_path: Path) -> None:
+def test_answers_go_to_the_bucket_of_their_url_and_one_part_names_all(tmp_path: Path) -> None:
     rows = [row(f"http://a.example/{number}") for number in range(40)]
     with PartSink("fetch", str(tmp_path), Part("x", "f")) as sink:
         sink.write("images", to_batch(rows, Image))

@@ -86,7 +86,7 @@ def test_coalesced_spans_hold_every_range(
             assert locator.offset + locator.size <= item.end
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "k" * 32 + ".webp", "x" * 100, "ü" * 50, "d/" * 70 + "e"])
+@pytest.mark.parametrize("name", ["a.jpg", "k" * 32 + ".webp", "x" * 100, "ü" * 50, "d/" * 70])
 @pytest.mark.parametrize("size", [0, 1, 511, 10**6, 8**11 - 1])
 def test_tar_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
     info = tarfile.TarInfo(name)

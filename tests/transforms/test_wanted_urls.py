@@ -7,6 +7,7 @@ import pyarrow as pa
 from schemas.fetch_rows import WantedUrl
 from schemas.rows import Image, ImageRef
 from schemas.tables import schema_of, to_batch
+from transforms.input_rows import local_image_url
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 from transforms.wanted_urls import (
@@ -27,7 +28,7 @@ def test_used_urls_without_an_answer_are_wanted_by_domain(tmp_path: Path) -> Non
     urls = [
         "http://a.example.org/ok.png", "http://a.example.org/broken.png",
         "http://a.example.org/again.png", "http://b.example.org:8080/new.png",
-        "https://example.com/new.png",
+        "https://example.com/new.png", local_image_url("a.tar", "0.jpg"),
     ]  # fmt: skip
     answers = [
         answer(urls[0], "ok"), answer(urls[1], "decode_error"), answer(urls[2], "revisit_missing")
