@@ -1,5 +1,6 @@
 """Images fetched by a whole run, from servers on loopback: bit for bit, once, and after a kill."""
 
+import csv
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pyarrow.parquet as pq
@@ -22,6 +24,7 @@ from beam_runner import main
 from pipeline.demo.images import encode, make_picture
 from pipeline.demo.warcs import record
 from tests.file_server import FileServer, serve
+from transforms.urls import normalize_url
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 180.0
@@ -325,3 +328,35 @@ def test_killed_while_it_fetches_the_next_run_goes_on(tmp_path: Path) -> None:
             assert packed(output, row) == (server.folder / name).read_bytes()
     check_packs(output)
     assert [path for path in output.rglob(".tmp-*")] == []
+
+
+@pytest.mark.parametrize("name", ["dc-image-processing", "flink-web", "cc-opensource-blog"])
+def test_every_local_image_of_a_real_site_arrives_bit_for_bit(
+    name: str, shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "sites" / name
+    refs = [json.loads(line) for line in (folder / "_refs.jsonl").read_text().splitlines()]
+    files = sorted({ref["file"] for ref in refs if ref["status"] == "local"})
+    assert len(files) > 20
+    with serve(folder) as server:
+        table = tmp_path / "images.csv"
+        with table.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["url", "caption"])
+            for path in files:
+                writer.writerow([f"{server.url}/{quote(path)}", f"Picture {path} of {name}"])
+        output, settings = tmp_path / "out", recipe(tmp_path)
+        assert run(settings, table, output) == 0
+        found = answers(output)
+        assert len(found) == len(files)
+        for path in files:
+            row = found[normalize_url(f"{server.url}/{quote(path)}")]
+            data = (folder / path).read_bytes()
+            if row["outcome"] == "ok":
+                assert packed(output, row) == data
+            else:
+                # A drawing in text is no raster image, and says so.
+                assert (row["outcome"], path.endswith(".svg")) == ("svg", True), path
+        server.requests.clear()
+        assert run(settings, table, output) == 0
+        assert server.requests == []
