@@ -68,7 +68,7 @@ class Scale:
     """Time that a run under a limit must take."""
 
 
-FULL = Scale(3, mixed=3000, jpeg=6000, tuned_on=1000, threads=THREADS, rate_seconds=25.0)
+FULL = Scale(3, mixed=1200, jpeg=6000, tuned_on=1000, threads=THREADS, rate_seconds=25.0)
 QUICK = Scale(1, mixed=400, jpeg=800, tuned_on=200, threads=(32,), rate_seconds=6.0)
 
 

@@ -252,6 +252,34 @@ def test_robots_txt_is_asked_for_once_and_honoured(tmp_path: Path) -> None:
     assert (file["outcome"], file["text"]) == ("ok", robots)
 
 
+def test_inspect_tells_success_by_outcome_host_and_type(
+    site: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, names = site
+    (server.folder / names[0]).unlink()
+    (server.folder / names[1]).write_text("no image")
+    crawl = crawl_of(server, names, tmp_path / "a.warc")
+    assert run(recipe(tmp_path), crawl, tmp_path / "out") == 0
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out"), "--json"]) == 0
+    images = json.loads(capsys.readouterr().out)["images"]
+    assert (images["urls"], images["ok"], images["hosts"]) == (24, 22, 1)
+    assert images["by_outcome"] == [
+        {"outcome": "ok", "urls": 22},
+        {"outcome": "http_404", "urls": 1},
+        {"outcome": "not_an_image", "urls": 1},
+    ]
+    host = server.url.removeprefix("http://")
+    assert images["by_host"] == [{"host": host, "urls": 24, "ok": 22, "mostly": "http_404"}]
+    formats = {row["type"]: (row["urls"], row["ok"]) for row in images["by_type"]}
+    assert formats["gif"] == formats["webp"] == (6, 6)
+    assert formats["image/png"] == (1, 0)
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "24 answered URLs at 1 host, 91.7% with an image" in shown
+    assert "http_404" in shown
+
+
 def test_block_lists_hold_before_and_after_the_fetch(site: Any, tmp_path: Path) -> None:
     server, names = site
     crawl = crawl_of(server, names, tmp_path / "a.warc")

@@ -127,7 +127,8 @@ def _render_images(facts: Json, console: Console) -> None:
     """Print what became of image URLs: outcomes, then success by host and by type."""
     urls = facts["urls"]
     console.print(
-        Text("images", "bold") + f"  {urls:,} answered URLs at {facts['hosts']:,} hosts, "
+        Text("images", "bold") + f"  {urls:,} answered URLs at {facts['hosts']:,} "
+        f"host{'' if facts['hosts'] == 1 else 's'}, "
         f"{facts['ok'] / urls:.1%} with an image, {size(facts['bytes'])}"
     )
     outcomes = facts["by_outcome"]
