@@ -4,6 +4,7 @@
 is asked for; what was answered before is used all the same.
 """
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -75,16 +76,34 @@ def _answer_files(state: RunState, step: str, table: str) -> dict[str, list[str]
     return found
 
 
+def _files_of_bucket(files: dict[str, list[str]], bucket: str) -> list[str]:
+    """The files that may hold answers of a bucket of domains.
+
+    Answers of a run that had another number of buckets may be of any of ours.
+    """
+    suffix = bucket[bucket.index("-of-") :]
+    others = [
+        path
+        for name, paths in sorted(files.items())
+        if "-of-" in name and not name.endswith(suffix)
+        for path in paths
+    ]
+    return [*files.get(bucket, []), *others]
+
+
 def _plan_parts(state: RunState, step: str, table: str, earlier: frozenset[str]) -> list[Part]:
     config = state.recipe.settings.fetch
     files = _answer_files(state, step, table)
-    suffix = f"-of-{config.buckets:05d}"
-    # Answers of a run that had another number of buckets may lie in any of ours.
-    others = [path for name, paths in sorted(files.items()) if not name.endswith(suffix)
-              for path in paths]  # fmt: skip
+    images: dict[str, list[str]] = {}
+    stale = ""
+    if table == fetch_plan.ROBOTS:
+        IMAGES.read(state)
+        images = _answer_files(state, "fetch", "images")
+        stale = _stale_before(config.robots_hours)
     parts = []
     for bucket in wanted_urls.bucket_names(config.buckets) if config.contact else []:
-        answers = tuple([*files.get(bucket, []), *others])
+        answers = tuple(_files_of_bucket(files, bucket))
+        answered = tuple(_files_of_bucket(images, bucket))
         mine = frozenset(answers) & earlier
         wanted = state.commits["wanted"][f"wanted-{bucket}"]
         fingerprint = digest(
@@ -92,18 +111,40 @@ def _plan_parts(state: RunState, step: str, table: str, earlier: frozenset[str])
             *answers,
             "earlier",
             *sorted(mine),
+            "images",
+            *answered,
+            "resting",
+            *sorted(state.resting),
+            stale,
+            state.block_lists,
             fetch_plan.STEP_VERSION,
             state.recipe.section("fetch"),
         )
         spec = fetch_plan.PlanFiles(
-            state.file("wanted", f"wanted-{bucket}", "wanted_urls"), answers, mine
+            state.file("wanted", f"wanted-{bucket}", "wanted_urls"),
+            answers,
+            mine,
+            answered,
+            stale,
+            frozenset(state.resting),
         )
         parts.append(Part(f"plan-{table}-{bucket}", fingerprint[:16], spec))
     return parts
 
 
+def _stale_before(hours: float) -> str:
+    """When a robots.txt that is used now must have been read, in whole periods of its age.
+
+    The one place where the clock has a say: in what is asked, never in what an answer becomes.
+    """
+    seconds = hours * 3600
+    now = datetime.now(UTC).timestamp()
+    return datetime.fromtimestamp(now // seconds * seconds - seconds, UTC).isoformat()
+
+
 def _plan(table: str, stage: str, state: RunState, missing: list[Part]) -> Build:
-    function = fetch_plan.PlanBucket(state.output, table, state.recipe.settings.fetch)
+    settings = state.recipe.settings
+    function = fetch_plan.PlanBucket(state.output, table, settings.fetch, settings.block_lists)
     return map_parts("PlanBuckets", stage, state.output, missing, function)
 
 
@@ -137,6 +178,7 @@ def _ask_robots(state: RunState, missing: list[Part]) -> Build:
 
 def _image_parts(prefix: str, state: RunState, plans: Commits, workers: int) -> list[Part]:
     robots = _answer_files(state, "robots", "robots")
+    parts = _ask_parts(fetch_plan.IMAGES, prefix, state, plans, workers)
     return [
         Part(
             part.name,
@@ -144,14 +186,17 @@ def _image_parts(prefix: str, state: RunState, plans: Commits, workers: int) -> 
             fetch_images.FetchFiles(
                 part.spec,
                 tuple(
-                    path
-                    for bucket in sorted({item.bucket for item in part.spec})
-                    for path in robots.get(bucket, [])
+                    dict.fromkeys(
+                        path
+                        for bucket in sorted({item.bucket for item in part.spec})
+                        for path in _files_of_bucket(robots, bucket)
+                    )
                 ),
+                min(len(parts), workers),
             ),
             part.weight,
         )
-        for part in _ask_parts(fetch_plan.IMAGES, prefix, state, plans, workers)
+        for part in parts
     ]
 
 

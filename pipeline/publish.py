@@ -240,8 +240,12 @@ def delete_records(output: str, names: list[str]) -> None:
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """The resolved recipe as TOML, for people to read and to run again."""
-    return "\n".join(_toml_lines(recipe.values, ()))
+    """The resolved recipe as TOML, for people to read and to run again.
+
+    Who asked for images, at what hosts, is nobody's business but ours, and changes no sample.
+    """
+    shown = {key: value for key, value in recipe.values.items() if key != "fetch"}
+    return "\n".join(_toml_lines(shown, ()))
 
 
 def _toml_lines(values: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:

@@ -197,8 +197,9 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     try:
         settings = msgspec.convert(plain, Settings, strict=True)
     except RecipeError as e:
-        # Only the shard format checks itself.
-        raise RecipeError(f"shards: {e}") from e
+        # The shard format checks itself, and so do block lists, which say whose error it is.
+        said = str(e)
+        raise RecipeError(said if said.startswith("block_lists") else f"shards: {said}") from e
     except msgspec.ValidationError as e:
         message, _, where = str(e).partition(" - at ")
         raise RecipeError(f"{where.strip('`').removeprefix('$.') or 'recipe'}: {message}") from e

@@ -36,6 +36,7 @@ from transforms import storage
 from transforms.block_lists import BlockLists
 
 LOCK_FILE = ".lock"
+ASKING = "fetch"
 ASKED = "image_urls"
 """The table of fetched URLs, whose failures are those of the web."""
 OWN_NAMES = frozenset(
@@ -285,7 +286,9 @@ def _stage(
         what = f"{ran} of {len(commits)} parts run" if ran else "up to date"
         progress.say(f"{stage}: {what}, {seconds:.1f} s")
     check_failures(stage, tables, state.recipe.settings.run.max_failed_fraction)
-    check_network(stage, tables, state.recipe.settings.fetch.max_failed_fraction)
+    if stage == ASKING:
+        asked = sum_counts(state.asked).get(ASKED, TableCounts())
+        check_network(asked, state.recipe.settings.fetch.max_failed_fraction)
 
 
 def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple[list[Commit], int]:
@@ -335,17 +338,16 @@ def check_failures(stage: str, tables: dict[str, TableCounts], budget: float) ->
             )
 
 
-def check_network(stage: str, tables: dict[str, TableCounts], budget: float) -> None:
-    """Raise `StageError` where hardly a host could be reached: it is the network then, not the web.
+def check_network(counts: TableCounts, budget: float) -> None:
+    """Raise `StageError` where a run reached hardly a host: it is the network then, not the web.
 
     Dead links are the web's own, and no failure of a run.
     """
-    counts = tables.get(ASKED, TableCounts())
     unreached = sum(counts.failed.get(name, 0) for name in UNREACHED)
     if unreached > budget * counts.seen:
         worst = max(UNREACHED, key=lambda name: counts.failed.get(name, 0))
         raise StageError(
-            f"stage {stage}: of {counts.seen} images asked for, {unreached} are at hosts that "
+            f"stage {ASKING}: of {counts.seen} images asked for, {unreached} are at hosts that "
             f"cannot be reached, more than fetch.max_failed_fraction = {budget} allows; most often "
             f"{worst}. Is there a network, and a name server (fetch.nameservers)? Run again to ask "
             "again; the table failures lists them"

@@ -9,6 +9,7 @@ from pipeline.state import Commits, RunState, read_commits, sum_counts
 from pipeline.steps import Rounds, Step
 from schemas.errors import StageError
 from transforms import storage
+from transforms.fetch_plan import RESTING
 from transforms.sink import Part
 
 LOG_FOLDER = "logs"
@@ -54,6 +55,9 @@ def run_rounds(
         build = rounds.ask_graph(state, parts)
         asked = _run_parts(state, label, rounds.stage, parts, build, runner, progress)
         rounds.read(state)
+        state.asked += asked.values()
+        for commit in asked.values():
+            state.resting |= set(commit.details.get(RESTING, ()))
         answered = sum(sum_counts([commit])[rounds.counted].seen for commit in asked.values())
         if not answered:
             raise StageError(f"{label}: {len(parts)} parts asked for nothing")

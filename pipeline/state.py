@@ -29,6 +29,10 @@ class RunState:
     """Step -> commits of its parts."""
     record: dict[str, Any] = field(default_factory=dict)
     """What `run.json` holds."""
+    resting: set[str] = field(default_factory=set)
+    """Hosts that asked to be left alone in this run, or could not be reached."""
+    asked: list[Commit] = field(default_factory=list)
+    """Commits of answers that this run has made."""
     block_lists: str = ""
     """What identifies the content of the block lists."""
 

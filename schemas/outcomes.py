@@ -44,16 +44,16 @@ CONTENT_OUTCOMES = (
 )
 """An answer came, and it holds no image that can be used."""
 
+BLOCK_LISTED = ("blocked_domain", "blocked_url", "blocked_image", "blocked_phash")
+"""Hits of block lists."""
+
 REFUSALS = (
     "bad_url",
     "blocked_address",
     "robots",
     "robots_unreachable",
     "opt_out",
-    "blocked_domain",
-    "blocked_url",
-    "blocked_image",
-    "blocked_phash",
+    *BLOCK_LISTED,
 )
 """We did not ask, or do not keep what came: each is a decision, and a row of the ledger.
 `blocked_address`: the host is at an address that is not public; `robots`: its robots.txt forbids

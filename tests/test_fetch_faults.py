@@ -232,3 +232,35 @@ def test_a_picture_that_ends_its_decoder_costs_itself_alone(
     found = {url: row["outcome"] for url, row in answers(tmp_path / "out").items()}
     assert found == {urls[0]: outcome, **dict.fromkeys(urls[1:], "ok")}
     assert decoders_of(psutil.Process()) == []
+
+
+def test_a_host_that_asks_for_a_long_rest_is_left_alone_until_the_next_run(tmp_path: Path) -> None:
+    busy = [f"/busy/{number}" for number in range(40)]
+    handlers = dict.fromkeys(busy, reply(429, Retry_After="3600"))
+    with FaultServer(handlers) as server:
+        crawl = write_crawl(
+            tmp_path / "a.warc", {"https://pages.example/": [server.url(path) for path in busy]}
+        )
+        # A part of 8 URLs: without a rest each of five rounds would ask once more.
+        settings = recipe(tmp_path, part_urls=8, host_concurrency=1)
+        assert run(settings, crawl, tmp_path / "out") == 0
+        asked = [path for path in server.paths() if path in busy]
+        assert len(asked) == 1
+        assert run(settings, crawl, tmp_path / "out") == 0
+        assert len([path for path in server.paths() if path in busy]) == 2
+
+
+def test_robots_files_are_known_to_runs_with_other_buckets(tmp_path: Path) -> None:
+    good = [f"/good/{number}" for number in range(6)]
+    robots = reply(body=b"User-agent: *\nDisallow: /good/5\n")
+    handlers = {**dict.fromkeys(good, reply(body=PICTURE)), "/robots.txt": robots}
+    with FaultServer(handlers) as server:
+        urls = [server.url(path) for path in good]
+        for count, buckets in ((3, 4), (6, 7)):
+            crawl = write_crawl(tmp_path / "a.warc", {"https://pages.example/": urls[:count]})
+            assert run(recipe(tmp_path, buckets=buckets), crawl, tmp_path / "out") == 0
+        assert sorted(server.paths()) == sorted(["/robots.txt", *good[:5]])
+    found = {url: row["outcome"] for url, row in answers(tmp_path / "out").items()}
+    assert found == {**dict.fromkeys(urls[:5], "ok"), urls[5]: "robots"}
+    card = (tmp_path / "out" / "shards" / "README.md").read_text()
+    assert "crawler.example" not in card

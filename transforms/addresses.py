@@ -116,6 +116,9 @@ def split_port(text: str) -> tuple[str, int | None]:
     return host.strip("[]"), int(port)
 
 
+_DNS_PORT = 53
+
+
 class AllowedHosts:
     """Hosts that a recipe names, with a port or for all of them, wherever they are.
 
@@ -144,3 +147,21 @@ class AllowedHosts:
             return False
         host = host.rstrip(".")
         return (host, None) in self._allowed or (host, port) in self._allowed
+
+
+def nameservers(entries: Iterable[str]) -> list[str]:
+    """Name servers as the resolver library wants them: always with a port, IPv6 in brackets.
+
+    Raises:
+        RecipeError: An entry is no address, or its port is none.
+    """
+    servers = []
+    for entry in entries:
+        try:
+            address, port = split_port(entry)
+            version = ipaddress.ip_address(address).version
+        except ValueError as error:
+            raise RecipeError(f"fetch.nameservers: {entry!r}: {error}") from error
+        host = f"[{address}]" if version == 6 else address
+        servers.append(f"{host}:{_DNS_PORT if port is None else port}")
+    return servers

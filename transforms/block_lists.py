@@ -213,6 +213,16 @@ class BlockLists:
         """Why an image is not kept: `blocked_image` or `blocked_phash`; None if it may be."""
         return self.images([sha256], [phash])[0]
 
+    def answer(
+        self, image_url: str, final_url: str | None, sha256: str | None, phash: int | None
+    ) -> FetchError | None:
+        """Why the answer to a URL is not used: by the URL, where it led to, or what came."""
+        return (
+            self.url(image_url)
+            or (self.url(final_url) if final_url else None)
+            or self.image(sha256, phash)
+        )
+
     def images(
         self, sha256: Sequence[str | None], phash: Sequence[int | None]
     ) -> list[FetchError | None]:

@@ -6,15 +6,13 @@ gains nothing.
 """
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import Iterable
 
 import aiodns
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from schemas.errors import FetchError, RecipeError
-from transforms.addresses import AllowedHosts, is_public, split_port
+from schemas.errors import FetchError
+from transforms.addresses import AllowedHosts, is_public, nameservers
 from transforms.fetch_config import FetchConfig
 
 MAX_TTL_SECONDS = 300
@@ -24,7 +22,6 @@ MAX_ADDRESSES = 8
 TRIES = 2
 """Questions to each name server."""
 
-_DNS_PORT = 53
 _NO_SEARCH = 1 << 5  # ARES_FLAG_NOSEARCH of c-ares (ares.h)
 # No packet is sent: connecting a UDP socket only looks for a route.
 _ANY_IPV6 = ("2001:db8::1", 9)
@@ -40,24 +37,6 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def nameservers(entries: Iterable[str]) -> list[str]:
-    """Name servers as the resolver library wants them: always with a port, IPv6 in brackets.
-
-    Raises:
-        RecipeError: An entry is no address, or its port is none.
-    """
-    servers = []
-    for entry in entries:
-        try:
-            address, port = split_port(entry)
-            version = ipaddress.ip_address(address).version
-        except ValueError as error:
-            raise RecipeError(f"fetch.nameservers: {entry!r}: {error}") from error
-        host = f"[{address}]" if version == 6 else address
-        servers.append(f"{host}:{_DNS_PORT if port is None else port}")
-    return servers
 
 
 def _check_name(name: str) -> None:

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from schemas.outcomes import is_pattern
+from schemas.outcomes import OK, is_pattern
+from transforms.addresses import AllowedHosts, nameservers
 
 PRODUCT = "Weft"
 """The product token of the user agent: what robots.txt files address, lower or upper case."""
@@ -73,6 +74,9 @@ class FetchConfig:
     """Runs that ask for one URL at most."""
     robots: bool = True
     """Whether robots.txt is honoured (RFC 9309)."""
+    robots_hours: float = 24.0
+    """Age from which a robots.txt is read again before its host is asked for more (RFC 9309, 2.4);
+    one is used for twice that at most."""
     opt_out: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex", "tdm")
     """What keeps an image out when its own answer says so: directives of `X-Robots-Tag`, and `tdm`
     for a reservation of text and data mining."""
@@ -96,7 +100,10 @@ def fetch_checks(config: FetchConfig) -> dict[str, bool]:
         config.dns_seconds, config.connect_seconds, config.read_seconds, config.total_seconds,
         config.part_seconds, config.decode_seconds,
     )  # fmt: skip
-    strange = [name for name in config.retry if not is_pattern(name)]
+    AllowedHosts(config.allow_hosts)
+    nameservers(config.nameservers)
+    waits = (config.backoff_seconds, config.max_wait_seconds)
+    strange = [name for name in config.retry if not is_pattern(name) or name == OK]
     refusals = sorted({*config.opt_out} - _OPT_OUT)
     return {
         "fetch.contact: must be a web page (https://...) or an e-mail address, in one line": (
@@ -111,15 +118,24 @@ def fetch_checks(config: FetchConfig) -> dict[str, bool]:
             config.concurrency, config.host_concurrency, config.part_urls, config.decoders,
             config.max_attempts, config.max_bytes, config.host_failures,
         ) >= 1,
-        "fetch: concurrency must be at most 10000 and decoders at most 256": (
-            config.concurrency <= 10_000 and config.decoders <= 256
+        "fetch: concurrency and host_concurrency must be at most 10000, decoders at most 256, "
+        "retries and max_attempts at most 100, part_urls at most 10000000": (
+            max(config.concurrency, config.host_concurrency) <= 10_000
+            and config.decoders <= 256
+            and max(config.retries, config.max_attempts) <= 100
+            and config.part_urls <= 10_000_000
         ),
-        "fetch: every _seconds must be above 0": min(seconds) > 0,
-        "fetch: host_rate, retries, max_redirects, backoff_seconds and max_wait_seconds must not "
-        "be negative": min(
-            config.host_rate, config.retries, config.max_redirects, config.backoff_seconds,
-            config.max_wait_seconds,
-        ) >= 0,
+        "fetch: every _seconds must be above 0 and at most a day (86400)": all(
+            0 < value <= 86400 for value in seconds
+        ),
+        "fetch: backoff_seconds and max_wait_seconds must be from 0 to a day (86400)": all(
+            0 <= value <= 86400 for value in waits
+        ),
+        "fetch.robots_hours: must be from 1 to 8760": 1 <= config.robots_hours <= 8760,
+        "fetch.host_rate: must be from 0 to 1000000": 0 <= config.host_rate <= 1e6,
+        "fetch: retries and max_redirects must not be negative": (
+            min(config.retries, config.max_redirects) >= 0
+        ),
         "fetch.max_redirects: must be at most 20": config.max_redirects <= 20,
         "fetch.buckets: must be from 1 to 99999": 1 <= config.buckets <= 99999,
         "fetch.max_failed_fraction: must be from 0 to 1": 0 <= config.max_failed_fraction <= 1,

@@ -21,7 +21,7 @@ from transforms.block_lists import BlockListConfig, BlockLists
 from transforms.consent import opt_out_reason
 from transforms.decode_pool import Decoded, DecodePool
 from transforms.fetch_config import PRODUCT, FetchConfig
-from transforms.fetch_plan import Planned, SliceFile, read_planned
+from transforms.fetch_plan import RESTING, Planned, SliceFile, read_planned
 from transforms.fetch_robots import RobotsBook, read_robots, robots_fetcher
 from transforms.http_fetch import Answer, Fetcher, fetch_all
 from transforms.image_facts import ImageFactsConfig, outcome_of
@@ -52,6 +52,16 @@ class FetchFiles:
 
     slices: tuple[SliceFile, ...]
     robots: tuple[str, ...]
+    at_once: int = 1
+    """Parts that ask at the same time: they share the hosts that redirects lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a part has learnt of hosts, beside its answers."""
+
+    robots: list[RobotsFile]
+    resting: list[str]
 
 
 @dataclass(eq=False)
@@ -75,17 +85,22 @@ class FetchImages:
         known = read_robots(self.output, files.robots, planned)
         with PackWriter(self.output, self.pack_bytes) as packs:
             answers = Answers(planned, packs, self._blocked, self.config, sink)
-            asked = asyncio.run(self._ask(planned, known, answers))
+            found = asyncio.run(self._ask(planned, known, answers, files.at_once))
             names = packs.close()
         sink.commit.packs = names
+        sink.commit.details[RESTING] = found.resting
         for bucket, rows in sorted(answers.rows_by_bucket(names).items()):
             sink.write("images", to_batch(rows, Image), file=f"answers-{bucket}")
         # Hosts that only a redirect led to are in no plan; what they said is kept all the same.
-        sink.write("robots", to_batch(asked, RobotsFile), file="redirected")
+        sink.write("robots", to_batch(found.robots, RobotsFile), file="redirected")
 
     async def _ask(
-        self, planned: dict[str, Planned], known: dict[str, RobotsFile], answers: "Answers"
-    ) -> list[RobotsFile]:
+        self,
+        planned: dict[str, Planned],
+        known: dict[str, RobotsFile],
+        answers: "Answers",
+        at_once: int,
+    ) -> "Learnt":
         config = self.config
         share = min(1.0, THUMBNAILS / len(planned))
         decoding = asyncio.Semaphore(_DECODING * config.decoders)
@@ -112,13 +127,12 @@ class FetchImages:
         async with (
             robots_fetcher(config) as for_robots,
             DecodePool(config.decoders, config.decode_seconds, self.image) as pool,
-            Fetcher(config, permit=permit) as fetcher,
+            Fetcher(config, permit=permit, shares_elsewhere=at_once) as fetcher,
             asyncio.TaskGroup() as tasks,
         ):
-            robots = RobotsBook(known, for_robots)
+            robots = RobotsBook(known, for_robots, fetcher.slow_down, config.max_wait_seconds)
             if config.robots:
-                for host, seconds in robots.crawl_delays(config.max_wait_seconds).items():
-                    fetcher.slow_down(host, seconds)
+                robots.slow_down_all()
             requests = [item.request for item in planned.values()]
             async with contextlib.aclosing(
                 fetch_all(fetcher, requests, seconds=config.part_seconds)
@@ -126,7 +140,8 @@ class FetchImages:
                 async for answer in found:
                     await decoding.acquire()
                     tasks.create_task(decode(answer))
-        return sorted(robots.asked, key=lambda row: row.origin)
+            resting = sorted({*fetcher.resting(), *for_robots.resting()})
+        return Learnt(sorted(robots.asked, key=lambda row: row.origin), resting)
 
 
 def shows(body: bytes, share: float) -> bool:

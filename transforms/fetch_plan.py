@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.fetch_rows import PlannedUrl
-from schemas.outcomes import matches
+from schemas.outcomes import BLOCK_LISTED, matches
 from schemas.tables import schema_of
+from transforms.block_lists import BlockListConfig, BlockLists
 from transforms.fetch_config import FetchConfig
 from transforms.http_fetch import Request
 from transforms.pages import positions, some, take_or_null
@@ -31,6 +32,10 @@ STEP_VERSION = 1
 
 IMAGES, ROBOTS = "images", "robots"
 _KEYS = {IMAGES: "image_url", ROBOTS: "origin"}
+_BY_LIST = {IMAGES: ("final_url", "sha256", "phash")}
+"""What block lists may name of an answer, beside its URL."""
+RESTING = "resting"
+"""Detail of a commit of answers: hosts that are left alone for the rest of the run."""
 _SLICES_A_PART = 8
 """Slices are this much smaller than parts, so that parts come out even."""
 
@@ -46,6 +51,12 @@ class PlanFiles:
     """Files of answers, of this run and of earlier ones."""
     earlier: frozenset[str]
     """Those of earlier runs: only their answers may be asked for again."""
+    images: tuple[str, ...] = ()
+    """For a plan of robots.txt files: answers of images, which need none any more."""
+    stale: str = ""
+    """Robots.txt files read before this time are read again."""
+    resting: frozenset[str] = frozenset()
+    """Hosts that are left alone until the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +77,24 @@ class PlanBucket:
     table: str
     """`IMAGES` or `ROBOTS`."""
     config: FetchConfig
+    block_lists: BlockListConfig
 
     def setup(self) -> None:
-        """Nothing is heavy here."""
+        """Load the block lists, once a worker."""
+        self._blocked = BlockLists.load(self.block_lists)
 
     def __call__(self, part: Part, sink: PartSink) -> None:
         """Write `planned_urls`; the commit tells how long each slice is, and what is left."""
         files: PlanFiles = part.spec
         wanted = read_rows(self.output, some(files.wanted), "wanted_urls")
         if self.table == ROBOTS:
-            wanted = _origins(wanted)
-        attempts = self._attempts(wanted["image_url"], files)
-        open_ones = attempts > 0
+            images = PlanFiles(None, files.images, frozenset(files.images))
+            due = self._attempts(wanted["image_url"], images, IMAGES)
+            allowed = [self._blocked.url(url) is None for url in wanted["image_url"].to_pylist()]
+            wanted = _origins(wanted.filter(pa.array((due > 0) & np.array(allowed, bool))))
+        attempts = self._attempts(wanted["image_url"], files, self.table)
+        rests = pc.is_in(wanted["host"], value_set=pa.array(sorted(files.resting), pa.string()))
+        open_ones = (attempts > 0) & ~rests.to_numpy().astype(bool)
         planned, sizes = cut_slices(
             wanted.filter(pa.array(open_ones)), attempts[open_ones], self.config
         )
@@ -85,13 +102,14 @@ class PlanBucket:
         sink.commit.details["slices"] = sizes
         sink.commit.details["left"] = int(open_ones.sum()) - len(planned)
 
-    def _attempts(self, urls: pa.ChunkedArray, files: PlanFiles) -> Rows:
+    def _attempts(self, urls: pa.ChunkedArray, files: PlanFiles, table: str) -> Rows:
         """The number of the attempt that is due for each URL; 0 where none is."""
         due = np.ones(len(urls), np.int64)
-        key = _KEYS[self.table]
+        key = _KEYS[table]
+        columns = [key, "outcome", "attempt", "answered_at", *_BY_LIST.get(table, ())]
         tables = []
         for path in files.answers:
-            found = read_table(self.output, [path], [key, "outcome", "attempt"])
+            found = read_table(self.output, [path], columns)
             assert found is not None
             tables.append(
                 found.append_column("earlier", pa.array([path in files.earlier] * len(found)))
@@ -103,16 +121,29 @@ class PlanBucket:
         outcomes = set(answers["outcome"].unique().to_pylist())
         again = [name for name in outcomes if matches(name, self.config.retry)]
         may = pc.and_(
-            answers["earlier"],
-            pc.and_(
-                pc.is_in(answers["outcome"], value_set=pa.array(again, pa.string())),
-                pc.less(answers["attempt"], self.config.max_attempts),
-            ),
+            pc.is_in(answers["outcome"], value_set=pa.array(again, pa.string())),
+            pc.less(answers["attempt"], self.config.max_attempts),
         )
-        next_attempt = pc.if_else(may, pc.add(answers["attempt"], 1), 0)
+        if table == ROBOTS:
+            may = pc.or_(may, pc.less(answers["answered_at"], files.stale))
+        else:
+            may = pc.or_(may, pa.chunked_array([self._unlisted(answers)]))
+        next_attempt = pc.if_else(
+            pc.and_(answers["earlier"], may), pc.add(answers["attempt"], 1), 0
+        )
         answered = at >= 0
         due[answered] = take_or_null(next_attempt, at[answered]).to_numpy()
         return due
+
+    def _unlisted(self, answers: pa.Table) -> pa.Array:
+        """Whether a block list refused an image that no list names any more."""
+        listed = pc.is_in(answers["outcome"], value_set=pa.array(BLOCK_LISTED, pa.string()))
+        rows = np.flatnonzero(listed.to_numpy())
+        free = np.zeros(len(answers), bool)
+        found = answers.select([_KEYS[IMAGES], *_BY_LIST[IMAGES]]).take(pa.array(rows)).to_pylist()
+        for row, values in zip(rows.tolist(), found, strict=True):
+            free[row] = self._blocked.answer(**values) is None
+        return pa.array(free)
 
 
 def _origins(wanted: pa.Table) -> pa.Table:

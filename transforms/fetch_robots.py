@@ -7,7 +7,7 @@ once, and none of them is asked for.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -120,6 +120,9 @@ class RobotsBook:
 
     rows: dict[str, RobotsFile]
     fetcher: Fetcher
+    slow_down: Callable[[str, float], None]
+    """Told what hosts want between two requests: the host, and seconds."""
+    longest_delay: float
     asked: list[RobotsFile] = field(default_factory=list)
     """Files that were asked for here."""
     _rules: dict[str, RobotsRules] = field(default_factory=dict)
@@ -135,18 +138,19 @@ class RobotsBook:
             await asyncio.shield(self._asking[origin])
         return self._of(origin).verdict(url)
 
-    def crawl_delays(self, most: float) -> dict[str, float]:
-        """Seconds that hosts want between requests, by host."""
-        delays = {}
+    def slow_down_all(self) -> None:
+        """Obey the `Crawl-delay` of every host that is known."""
         for origin in self.rows:
-            if seconds := self._of(origin).crawl_delay:
-                delays[origin.partition("://")[2]] = min(seconds, most)
-        return delays
+            self._of(origin)
 
     def _of(self, origin: str) -> RobotsRules:
-        if origin not in self._rules:
-            self._rules[origin] = RobotsRules.of(self.rows[origin])
-        return self._rules[origin]
+        rules = self._rules.get(origin)
+        if rules is None:
+            rules = self._rules[origin] = RobotsRules.of(self.rows[origin])
+            if seconds := rules.crawl_delay:
+                host = origin.partition("://")[2]
+                self.slow_down(host, min(seconds, self.longest_delay))
+        return rules
 
     async def _ask(self, origin: str) -> RobotsFile:
         row = robots_row(await self.fetcher.fetch(Request(robots_url(origin))), 1)

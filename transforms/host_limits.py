@@ -116,6 +116,11 @@ class HostLimits:
         if self.verdict is None:
             self.verdict = FetchError(error.outcome, f"not asked: {error}")
 
+    @property
+    def rests(self) -> bool:
+        """Whether the host is left alone for a reason that may pass."""
+        return self.verdict is not None and self.verdict.outcome not in FINAL
+
     def heard(self) -> None:
         """The host answered, whatever it said."""
         self._failures = 0

@@ -63,6 +63,10 @@ class HostQueues(Generic[Work]):
             queue = self._queues[host] = HostQueue(HostLimits(self._config))
         return queue
 
+    def limits(self) -> list[tuple[str, HostLimits]]:
+        """What is known of every host."""
+        return [(name, queue.limits) for name, queue in self._queues.items()]
+
     def put_later(self, queue: HostQueue[Work], when: float, work: Work) -> None:
         """Put work into a queue that is not to begin before a time."""
         heapq.heappush(queue.later, (when, next(self._numbers), work))

@@ -46,6 +46,7 @@ class Fetcher:
         accept: The header `Accept`.
         max_bytes: Largest body, before and after its coding is undone; by default the config's.
         permit: Asked for every URL before it is requested. If it fetches, then by another Fetcher.
+        shares_elsewhere: Parts of the work that redirects may lead to a host that none has planned.
         tls: What certificates are checked by, if not by what OpenSSL trusts.
     """
 
@@ -56,12 +57,14 @@ class Fetcher:
         accept: str = ACCEPT_IMAGES,
         max_bytes: int | None = None,
         permit: Permit | None = None,
+        shares_elsewhere: int = 1,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._config = config
         self._accept = accept
         self._max_bytes = config.max_bytes if max_bytes is None else max_bytes
         self._permit = permit
+        self._shares_elsewhere = shares_elsewhere
         self._tls = tls
         self._hosts: HostQueues[Work] = HostQueues(config)
         self._slots = config.concurrency
@@ -96,6 +99,10 @@ class Fetcher:
         """Leave a host (`name` or `name:port`) at least so long between two requests."""
         self._hosts.of(host).limits.slow_down(seconds)
 
+    def resting(self) -> list[str]:
+        """Hosts to leave alone for some time: they asked for it, or could not be reached."""
+        return sorted(name for name, limits in self._hosts.limits() if limits.rests)
+
     async def fetch(self, request: Request) -> Answer:
         """One URL with its redirects and tries. Nothing about the network is raised."""
         batch = self._submit((request,))
@@ -125,7 +132,7 @@ class Fetcher:
     def _enqueue(self, work: Work) -> None:
         """Put a URL, new or led to, into the queue of its host, unless it is refused."""
         host = self._hosts.of(work.url.split("/", 3)[2])
-        host.limits.share(1 if work.seen else work.request.shares)
+        host.limits.share(self._shares_elsewhere if work.seen else work.request.shares)
         refusal = self._exchange.refusal(work.url) or host.limits.verdict
         if refusal is not None:
             self._refuse(work, refusal)

@@ -73,11 +73,7 @@ class CommitAnswers:
         sink.write("image_answers", to_batch([self._judged(row, sink) for row in chosen], Image))
 
     def _judged(self, row: Image, sink: PartSink) -> Image:
-        hit = self._blocked.url(row.image_url)
-        if hit is None and row.outcome == OK:
-            assert row.sha256 is not None
-            assert row.phash is not None
-            hit = self._blocked.image(row.sha256, row.phash)
+        hit = self._blocked.answer(row.image_url, row.final_url, row.sha256, row.phash)
         if hit is None or row.outcome == hit.outcome:
             # A refused or failed answer is an answer: what it means is for gate `shard` to say.
             sink.count("image_answers", kept=1)

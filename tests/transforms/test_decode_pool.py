@@ -42,8 +42,18 @@ def picture(seed, width=96, height=64):
     return Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC)
 
 
+OTHERS = set()
+"""Processes that other tests have left to this one."""
+
+
+@pytest.fixture(autouse=True)
+def forget_the_others():
+    OTHERS.clear()
+    OTHERS.update(psutil.Process().children())
+
+
 def children():
-    return psutil.Process().children()
+    return [child for child in psutil.Process().children() if child not in OTHERS]
 
 
 def has_started(child):

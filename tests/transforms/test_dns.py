@@ -9,8 +9,8 @@ from aiohttp.abc import ResolveResult
 from schemas.errors import FetchError, RecipeError
 from tests.conftest import hang_guard
 from tests.fault_server import NameServer
-from transforms.addresses import AllowedHosts
-from transforms.dns import Resolver, nameservers
+from transforms.addresses import AllowedHosts, nameservers
+from transforms.dns import Resolver
 from transforms.fetch_config import FetchConfig
 
 PUBLIC, OTHER_PUBLIC = "93.184.215.14", "93.184.215.15"

@@ -1,6 +1,7 @@
 """Plans: everything open is asked for once, in slices of bounded size, hosts within their rate."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.fetch_rows import RobotsFile, WantedUrl
 from schemas.rows import Image
 from schemas.tables import schema_of
+from transforms.block_lists import BlockListConfig
 from transforms.fetch_config import FetchConfig
 from transforms.fetch_plan import (
     IMAGES,
@@ -107,7 +109,7 @@ def test_parts_are_bounded_whatever_the_number_of_workers() -> None:
 
 
 def answer(url: str, outcome: str, attempt: int) -> dict[str, object]:
-    return {"image_url": url, "outcome": outcome, "attempt": attempt}
+    return {"image_url": url, "outcome": outcome, "attempt": attempt, "answered_at": "2026"}
 
 
 def write(output: Path, name: str, rows: pa.Table) -> str:
@@ -121,7 +123,9 @@ def plan(output: Path, table: str, files: PlanFiles, config: FetchConfig) -> dic
     """The attempt that is planned for each key."""
     part = Part("plan", "f" * 16, files)
     with PartSink("fetch", str(output), part) as sink:
-        PlanBucket(str(output), table, config)(part, sink)
+        function = PlanBucket(str(output), table, config, BlockListConfig())
+        function.setup()
+        function(part, sink)
         commit = sink.publish()
     slices = [
         SliceFile("b", commit.files["planned_urls"]["plan"], number, size)
@@ -136,7 +140,9 @@ def test_what_is_answered_is_left_alone_unless_an_earlier_run_failed_in_a_way_to
     rows = wanted({"h": 9})
     urls = rows["image_url"].to_pylist()
     config = FetchConfig(retry=("timeout", "http_5xx"), max_attempts=3)
-    columns = ["image_url", "outcome", "attempt"]
+    columns = [
+        "image_url", "outcome", "attempt", "answered_at", "final_url", "sha256", "phash"
+    ]  # fmt: skip
     schema = pa.schema([schema_of(Image).field(name) for name in columns])
     earlier = write(
         tmp_path,
@@ -173,17 +179,38 @@ def test_the_robots_file_of_every_origin_is_asked_for_once(tmp_path: Path) -> No
         [{"image_url": u, "host": u.split("/")[2], "site": u.split("/")[2][:5]} for u in urls],
         schema_of(WantedUrl),
     )
-    schema = pa.schema([schema_of(RobotsFile).field(n) for n in ("origin", "outcome", "attempt")])
+    columns = ("origin", "outcome", "attempt", "answered_at")
+    schema = pa.schema([schema_of(RobotsFile).field(name) for name in columns])
     known = write(
         tmp_path,
         "known",
-        pa.Table.from_pylist([{"origin": "http://a.org", "outcome": "ok", "attempt": 1}], schema),
+        pa.Table.from_pylist(
+            [
+                {
+                    "origin": "http://a.org",
+                    "outcome": "ok",
+                    "attempt": 1,
+                    "answered_at": "2026-01-02T00:00:00Z",
+                }
+            ],
+            schema,
+        ),
     )
-    files = PlanFiles(write(tmp_path, "wanted", rows), (known,), frozenset())
-    assert plan(tmp_path, ROBOTS, files, FetchConfig()) == {
-        "https://a.org": 1,
-        "http://b.org:81": 1,
-    }
+    path = write(tmp_path, "wanted", rows)
+    files = PlanFiles(path, (known,), frozenset({known}), stale="2026-01-01T00:00:00+00:00")
+    others = {"https://a.org": 1, "http://b.org:81": 1}
+    assert plan(tmp_path, ROBOTS, files, FetchConfig()) == others
+    # An old file is read again, unless nothing more is wanted of its host.
+    old = replace(files, stale="2026-02-01T00:00:00+00:00")
+    assert plan(tmp_path, ROBOTS, old, FetchConfig()) == {**others, "http://a.org": 2}
+
+
+def test_hosts_that_rest_are_planned_by_the_next_run(tmp_path: Path) -> None:
+    path = write(tmp_path, "wanted", wanted({"a": 3, "b": 2}))
+    files = PlanFiles(path, (), frozenset(), resting=frozenset({"a"}))
+    assert set(plan(tmp_path, IMAGES, files, FetchConfig())) == {
+        "http://b/00000.png", "http://b/00001.png"
+    }  # fmt: skip
 
 
 def test_nothing_wanted_gives_no_slice(tmp_path: Path) -> None:
