@@ -15,7 +15,7 @@ from schemas import ids
 from schemas.errors import DataError, FetchError, ImageError
 from schemas.fetch_rows import RobotsFile, Thumbnail
 from schemas.outcomes import OK, REFUSALS, is_outcome
-from schemas.rows import Image, LedgerRow
+from schemas.rows import Image
 from schemas.tables import to_batch
 from transforms.block_lists import BlockListConfig, BlockLists
 from transforms.consent import opt_out_reason
@@ -25,25 +25,17 @@ from transforms.fetch_plan import RESTING, Planned, SliceFile, read_planned
 from transforms.fetch_robots import RobotsBook, read_robots, robots_fetcher
 from transforms.http_fetch import Answer, Fetcher, fetch_all
 from transforms.image_facts import ImageFactsConfig, outcome_of
+from transforms.ledger import refused_image
 from transforms.packs import PackWriter
 from transforms.sink import MAX_MESSAGE, Part, PartSink
 
 STAGE = "fetch"
 STEP_VERSION = 1
-GATE = "answer"
-"""Name of the gate in the ledger for what was refused."""
 
 THUMBNAILS = 32
 """Thumbnails a part keeps, about: reports show a few hundred of millions of images."""
 _DECODING = 4
 """Bodies that wait for each decoder: enough to keep it busy, and no more in memory."""
-_THRESHOLDS = {
-    "robots": "robots.txt allows it",
-    "robots_unreachable": "robots.txt can be read",
-    "opt_out": "no reservation in the answer",
-    "blocked_address": "a public address, or fetch.allow_hosts",
-    "bad_url": "http or https, at a port of the web",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +224,8 @@ class Answers:
         message = str(error)[:MAX_MESSAGE]
         row = replace(row, outcome=outcome, message=message)
         self._rows.append((self._planned[row.image_url].bucket, row, None))
+        typed = FetchError(outcome, message)
         if outcome in REFUSALS:
-            threshold = _THRESHOLDS.get(outcome, "on no block list")
-            self._sink.reject(
-                "image_urls",
-                LedgerRow(
-                    GATE, "image_url", row.image_url, None, outcome, True, None, message, threshold
-                ),
-            )
+            self._sink.reject("image_urls", refused_image(row.image_url, typed))
         else:
-            self._sink.fail("image_urls", row.image_url, FetchError(outcome, message))
+            self._sink.fail("image_urls", row.image_url, typed)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from schemas.outcomes import OK
-from schemas.rows import Image, LedgerRow
+from schemas.rows import Image
 from schemas.tables import schema_of, to_batch
 from transforms.block_lists import BlockListConfig, BlockLists
+from transforms.ledger import refused_image
 from transforms.refs import RefsConfig, url_bucket
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
@@ -21,8 +22,6 @@ from transforms.table_files import read_table
 
 STAGE = "fetch"
 STEP_VERSION = 1
-GATE = "answer"
-"""Name of the gate in the ledger for what block lists name."""
 
 
 @dataclass(eq=False)
@@ -78,13 +77,7 @@ class CommitAnswers:
             # A refused or failed answer is an answer: what it means is for gate `shard` to say.
             sink.count("image_answers", kept=1)
             return row
-        sink.reject(
-            "image_answers",
-            LedgerRow(
-                GATE, "image_url", row.image_url, None, hit.outcome, True, None, str(hit),
-                "on no block list",
-            ),
-        )  # fmt: skip
+        sink.reject("image_answers", refused_image(row.image_url, hit))
         return Image(
             row.image_url,
             None,

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from schemas.errors import FetchError
 from schemas.rows import LedgerRow
 from schemas.tables import schema_of
 
@@ -29,3 +30,21 @@ def builtin_ledger(
             "threshold": pa.array([threshold] * count, pa.string()),
         }
     ).cast(schema_of(LedgerRow))
+
+
+_ALLOWED = {
+    "robots": "robots.txt allows it",
+    "robots_unreachable": "robots.txt can be read",
+    "opt_out": "no reservation in the answer",
+    "blocked_address": "a public address, or fetch.allow_hosts",
+    "bad_url": "http or https, at a port of the web",
+}
+"""Refusal -> what it takes; the others are hits of block lists."""
+
+
+def refused_image(image_url: str, error: FetchError) -> LedgerRow:
+    """The row of an image URL that is refused (`REFUSALS` in `schemas/outcomes.py`)."""
+    threshold = _ALLOWED.get(error.outcome, "on no block list")
+    return LedgerRow(
+        "answer", "image_url", image_url, None, error.outcome, True, None, str(error), threshold
+    )
