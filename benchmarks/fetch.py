@@ -1,7 +1,7 @@
 """`make bench-fetch`: how fast, how large and how politely images are fetched.
 
-Ours beside img2dataset on one server of the loopback (benchmarks/fetch_server.py), with as many
-worker processes and no resizing in either; then what a limit of requests to a host makes of the
+Ours beside img2dataset on one server of the loopback (benchmarks/fetch_server.py), with no more
+processes and no resizing in either; then what a limit of requests to a host makes of the
 rate, and what slow hosts do to the others. benchmarks/README.md says how each number is made.
 """
 
@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,16 @@ from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
 DISTRIBUTIONS = ("weft-data", "apache-beam", "aiohttp", "pyarrow", "pillow")
 PEER_DISTRIBUTIONS = ("img2dataset", "opencv-python-headless", "webdataset")
-PROCESSES = 2
+WORKERS = 2
+"""Of ours; each has a decoder, so there are twice as many processes."""
+PROCESSES = (2, 4)
+"""Of img2dataset: as many as ours has workers, and as many as ours has processes."""
 HOSTS = 199
 SLOW_HOSTS = 10
 """One of twenty."""
 SLOW_SECONDS = 5.0
 THREADS = (16, 32, 64)
-"""Of a process of img2dataset; what is fastest for a setting is taken."""
+"""Of a process of img2dataset. What is fastest for a setting is taken, of processes too."""
 BARE_THREADS = 8
 FASTER = 2.0
 """How much faster than the peer, decoding both, ours must be."""
@@ -68,7 +72,7 @@ class Scale:
     """Time that a run under a limit must take."""
 
 
-FULL = Scale(3, mixed=1200, jpeg=6000, tuned_on=1000, threads=THREADS, rate_seconds=25.0)
+FULL = Scale(3, mixed=2000, jpeg=20_000, tuned_on=2000, threads=THREADS, rate_seconds=40.0)
 QUICK = Scale(1, mixed=400, jpeg=800, tuned_on=200, threads=(32,), rate_seconds=6.0)
 
 
@@ -82,7 +86,8 @@ class Bench:
         self.port = free_port()
         self.rows: list[Row] = []
         self.details: dict[str, Any] = {"runs": {}, "pictures": {}}
-        self.threads: dict[Setting, int] = {}
+        self.tuned: dict[Setting, tuple[int, int]] = {}
+        """Processes and threads of img2dataset."""
         self._served: dict[str, Path] = {}
         self.mixed, self.jpeg = pictures, pictures.only(".jpg")
         self.peer_versions = distribution_versions() if peer else {}
@@ -96,14 +101,14 @@ class Bench:
             self.details["pictures"][name] = pictures.facts
         return Workload(pictures, self._served[name], count, hosts, self.port)
 
-    def ours(self, work: Workload, workers: int = PROCESSES, slow: Slow = NONE_SLOW,
+    def ours(self, work: Workload, workers: int = WORKERS, slow: Slow = NONE_SLOW,
              overrides: Sequence[str] = ()) -> Run:  # fmt: skip
         """A run of ours."""
         return run_ours(work, self.folder, workers, slow, overrides)
 
     def theirs(self, work: Workload, setting: Setting, slow: Slow = NONE_SLOW) -> Run:
         """A run of img2dataset."""
-        return run_peer(work, self.folder, setting, PROCESSES, self.threads[setting], slow)
+        return run_peer(work, self.folder, setting, *self.tuned[setting], slow)
 
     def server_alone(self) -> None:
         """What the server gives to a client that does nothing but receive."""
@@ -124,18 +129,18 @@ class Bench:
         self.details["server_alone"] = found
 
     def tune(self) -> None:
-        """The number of threads with which the peer is fastest, for each setting."""
+        """The processes and threads with which the peer is fastest, for each setting."""
         work = self.work(self.jpeg, self.scale.tuned_on)
-        tried: dict[str, dict[int, float]] = {}
+        tried: dict[str, dict[str, float]] = {}
         for setting in SETTINGS:
             rates = {}
-            for threads in self.scale.threads:
-                say(f"img2dataset, {setting.label}: {threads} threads")
-                run = run_peer(work, self.folder, setting, PROCESSES, threads)
-                rates[threads] = round(work.count / run.seconds, 1)
-            self.threads[setting] = max(rates, key=lambda count: rates[count])
-            tried[setting.label] = rates
-        self.details["images_per_second_by_threads"] = tried
+            for each in product(PROCESSES, self.scale.threads):
+                say(f"img2dataset, {setting.label}: {each[0]} processes of {each[1]} threads")
+                run = run_peer(work, self.folder, setting, *each)
+                rates[each] = round(work.count / run.seconds, 1)
+            self.tuned[setting] = max(rates, key=lambda each: rates[each])
+            tried[setting.label] = {f"{each[0]} x {each[1]}": rates[each] for each in rates}
+        self.details["images_per_second_by_processes_and_threads"] = tried
 
     def speed(self, label: str, work: Workload, settings: Sequence[Setting]) -> dict[str, Run]:
         """Every side in turn; images a second and memory. Gives the last runs."""
@@ -263,7 +268,7 @@ def main() -> None:
     bench.details |= {
         "rounds": scale.rounds,
         "hosts": HOSTS,
-        "threads": {setting.label: count for setting, count in bench.threads.items()},
+        "processes_and_threads": {setting.label: each for setting, each in bench.tuned.items()},
         "seconds": round(time.perf_counter() - begin, 1),
     }
     arguments = [f"--{key.replace('_', '-')}" for key, value in vars(given).items() if value]

@@ -1,13 +1,14 @@
 """The process that decodes strangers' images: a bug in a decoder ends it, and nothing else.
 
-It is started by `decode_pool.py`, imports the decoders and little more, and answers one image at a
-time over a socket. It ends when its parent does: by the end of the socket, by a thread that looks
+It is started by `decode_pool.py`, imports the decoders and little more, and answers batches of
+images over a socket. It ends when its parent does: by the end of the socket, by a thread that looks
 whether the parent is there, and by an alarm of the kernel where a decoder keeps that thread from
 running.
 
-Frames, numbers in network order. A request: length of the image (4 bytes), 1 for a thumbnail else 0
-(1 byte), the image. An answer: length (4 bytes), an `Answer` as MessagePack. Before the first
-request the process sends an answer of length 0: it is ready.
+Frames, numbers in network order. A request: how many images (2 bytes), then for each its length (4
+bytes), 1 for a thumbnail else 0 (1 byte), the image. An answer: length (4 bytes), an `Answer` for
+each image as one list in MessagePack. Before the first request the process sends an answer of
+length 0: it is ready.
 """
 
 import os
@@ -26,7 +27,8 @@ from schemas.errors import ImageError
 from transforms.image_facts import ImageFacts, ImageFactsConfig, read_picture
 from transforms.thumbnails import Thumbnail, make_thumbnail
 
-REQUEST = struct.Struct("!IB")
+BATCH = struct.Struct("!H")
+IMAGE = struct.Struct("!IB")
 LENGTH = struct.Struct("!I")
 
 OUT_OF_MEMORY = 3
@@ -92,15 +94,30 @@ def answer_image(data: bytes, thumbnail: bool, config: ImageFactsConfig) -> Answ
 def serve(requests: BinaryIO, channel: socket.socket, config: WorkerConfig) -> None:
     """Answer images until the parent closes its end."""
     channel.sendall(LENGTH.pack(0))
-    while len(head := requests.read(REQUEST.size)) == REQUEST.size:
-        size, thumbnail = REQUEST.unpack(head)
-        data = requests.read(size)
-        if len(data) != size:
-            return
-        signal.setitimer(signal.ITIMER_REAL, config.alarm_seconds)
-        answer = msgspec.msgpack.encode(answer_image(data, bool(thumbnail), config.image))
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        channel.sendall(LENGTH.pack(len(answer)) + answer)
+    while batch := _read_batch(requests):
+        answers = []
+        for thumbnail, data in batch:
+            signal.setitimer(signal.ITIMER_REAL, config.alarm_seconds)
+            answers.append(answer_image(data, thumbnail, config.image))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        frame = msgspec.msgpack.encode(answers)
+        channel.sendall(LENGTH.pack(len(frame)) + frame)
+
+
+def _read_batch(requests: BinaryIO) -> list[tuple[bool, bytes]]:
+    """The images of a request, each with whether a thumbnail is wanted; none at the end."""
+    images = []
+    try:
+        (count,) = BATCH.unpack(requests.read(BATCH.size))
+        for _ in range(count):
+            size, thumbnail = IMAGE.unpack(requests.read(IMAGE.size))
+            data = requests.read(size)
+            if len(data) != size:
+                return []
+            images.append((bool(thumbnail), data))
+    except struct.error:  # the socket ended
+        return []
+    return images
 
 
 def _end_with(parent: int) -> None:

@@ -33,7 +33,7 @@ from transforms.urls import normalize_url, site_of
 from transforms.warc import BadRecord, Record, SkippedRecord, WarcConfig, read_records
 
 STAGE = "extract"
-STEP_VERSION = 2
+STEP_VERSION = 3
 GATE = "record"
 """Name of the gate in the ledger for the built-in rules of this stage."""
 

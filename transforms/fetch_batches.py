@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from transforms.http_exchange import Reply, one_line
 
-BACKLOG = 64
+BACKLOG = 32
 """Bodies that may wait to be taken before they keep the slots that they came through."""
 
 

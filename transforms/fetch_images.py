@@ -7,6 +7,7 @@ part had no time to ask for gets no row, and is planned again.
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 import xxhash
@@ -19,7 +20,7 @@ from schemas.rows import Image
 from schemas.tables import to_batch
 from transforms.block_lists import BlockListConfig, BlockLists
 from transforms.consent import opt_out_reason
-from transforms.decode_pool import Decoded, DecodePool
+from transforms.decode_pool import BATCH_IMAGES, Decoded, DecodePool
 from transforms.fetch_config import PRODUCT, FetchConfig
 from transforms.fetch_plan import RESTING, Planned, SliceFile, read_planned
 from transforms.fetch_robots import RobotsBook, read_robots, robots_fetcher
@@ -34,7 +35,7 @@ STEP_VERSION = 1
 
 THUMBNAILS = 32
 """Thumbnails a part keeps, about: reports show a few hundred of millions of images."""
-_DECODING = 4
+_DECODING = 2 * BATCH_IMAGES
 """Bodies that wait for each decoder: enough to keep it busy, and no more in memory."""
 
 
@@ -97,10 +98,10 @@ class FetchImages:
         share = min(1.0, THUMBNAILS / len(planned))
         decoding = asyncio.Semaphore(_DECODING * config.decoders)
 
-        async def permit(url: str) -> FetchError | None:
+        def permit(url: str) -> FetchError | Awaitable[FetchError | None] | None:
             blocked = self._blocked.url(url)
             if blocked is None and config.robots:
-                return await robots.refusal(url)
+                return robots.refusal(url)
             return blocked
 
         async def decode(answer: Answer) -> None:

@@ -237,13 +237,15 @@ def deal(sizes: Sequence[int], most: int) -> list[int]:
 def join_slices(
     slices: Sequence[SliceFile], config: FetchConfig, workers: int
 ) -> list[list[SliceFile]]:
-    """Slices dealt to parts: one for each worker, and more where that is too much for a part.
+    """Slices dealt to parts of even size: one for each worker, or two where that is too much, ...
 
-    Fewer parts mean more hosts side by side, and it is hosts that are waited for.
+    Fewer parts mean more hosts side by side, and it is hosts that are waited for. As many for each
+    worker, so that none of them asks alone in the end.
     """
+    workers = max(1, workers)
     total = sum(item.urls for item in slices)
-    most = min(config.part_urls, max(1, -(-total // max(1, workers))))
-    bins = deal([item.urls for item in slices], most)
+    turns = max(1, -(-total // (workers * config.part_urls)))
+    bins = deal([item.urls for item in slices], max(1, -(-total // (turns * workers))))
     parts: dict[int, list[SliceFile]] = {}
     for item, number in zip(slices, bins, strict=True):
         parts.setdefault(number, []).append(item)

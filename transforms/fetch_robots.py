@@ -7,7 +7,7 @@ once, and none of them is asked for.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -128,14 +128,14 @@ class RobotsBook:
     _rules: dict[str, RobotsRules] = field(default_factory=dict)
     _asking: dict[str, "asyncio.Task[RobotsFile]"] = field(default_factory=dict)
 
-    async def refusal(self, url: str) -> FetchError | None:
-        """Why the robots.txt of a URL's host forbids it; None where it does not."""
+    def refusal(self, url: str) -> FetchError | Awaitable[FetchError | None] | None:
+        """Why the robots.txt of a URL's host forbids it; None where it does not.
+
+        To be waited for where the host's robots.txt has to be asked for.
+        """
         origin = origin_of(url)
         if origin not in self.rows:
-            if origin not in self._asking:
-                self._asking[origin] = asyncio.create_task(self._ask(origin))
-            # One of those that wait may be cancelled; the others still want the answer.
-            await asyncio.shield(self._asking[origin])
+            return self._learn(origin, url)
         return self._of(origin).verdict(url)
 
     def slow_down_all(self) -> None:
@@ -151,6 +151,13 @@ class RobotsBook:
                 host = origin.partition("://")[2]
                 self.slow_down(host, min(seconds, self.longest_delay))
         return rules
+
+    async def _learn(self, origin: str, url: str) -> FetchError | None:
+        if origin not in self._asking:
+            self._asking[origin] = asyncio.create_task(self._ask(origin))
+        # One of those that wait may be cancelled; the others still want the answer.
+        await asyncio.shield(self._asking[origin])
+        return self._of(origin).verdict(url)
 
     async def _ask(self, origin: str) -> RobotsFile:
         row = robots_row(await self.fetcher.fetch(Request(robots_url(origin))), 1)

@@ -34,8 +34,15 @@ RETRIED = frozenset(
 # Questions to `permit` at once, for each slot: they may wait for another host, and hold no slot.
 _ASKING_PER_SLOT = 4
 
-Permit = Callable[[str], Awaitable[FetchError | None]]
-"""Asked for every URL before it is requested, each redirect too; an error refuses it."""
+Permit = Callable[[str], "FetchError | Awaitable[FetchError | None] | None"]
+"""Asked for every URL before it is requested, each redirect too; an error refuses it.
+
+An answer that is not known yet is waited for, which costs a task."""
+
+
+async def _raised(bug: Exception) -> FetchError | None:
+    """A bug of `permit`, to be waited for like an answer that takes time."""
+    raise bug
 
 
 class Fetcher:
@@ -156,11 +163,13 @@ class Fetcher:
             batch = work.batch
             if batch.over(now):
                 work.batch.leave_out(work)
-            elif self._permit is not None and not work.permitted:
+            elif isinstance(answer := self._permitted(work), Awaitable):
                 # One question a host at a time: the first may fetch its robots.txt for all.
                 host.asking = True
                 self._may_ask -= 1
-                self._spawn(self._ask(self._permit, host, work), batch)
+                self._spawn(self._ask(answer, host, work), batch)
+            elif answer is not None:
+                self._refuse(work, answer)
             else:
                 batch.started = True
                 self._slots -= 1
@@ -170,14 +179,24 @@ class Fetcher:
                     self._expire(batch)
             self._hosts.enlist(host)
 
+    def _permitted(self, work: Work) -> FetchError | Awaitable[FetchError | None] | None:
+        if work.permitted or self._permit is None:
+            return None
+        try:
+            return self._permit(work.url)
+        except Exception as bug:
+            return _raised(bug)
+
     def _spawn(self, steps: Coroutine[None, None, None], batch: Batch) -> None:
         task = self._loop.create_task(steps)
         batch.tasks.add(task)
         task.add_done_callback(batch.tasks.discard)
 
-    async def _ask(self, permit: Permit, host: HostQueue[Work], work: Work) -> None:
+    async def _ask(
+        self, answer: Awaitable[FetchError | None], host: HostQueue[Work], work: Work
+    ) -> None:
         try:
-            refusal = await permit(work.url) or host.limits.verdict
+            refusal = await answer or host.limits.verdict
             if refusal is not None:
                 self._refuse(work, refusal)
             elif work.batch.over(self._loop.time()):

@@ -1,8 +1,8 @@
 """Packs: indexed tar files of image bytes as received, written once and read by range.
 
-A pack is spooled to a local disk and published under the hash of its content, so two attempts at a
-part cannot harm each other, and what no commit names is an orphan. Rows carry locators `(pack,
-offset, size)`; bytes never travel through a shuffle.
+A pack is spooled to a local disk and published under a hash that tells what is in it, so two
+attempts at a part cannot harm each other, and what no commit names is an orphan. Rows carry
+locators `(pack, offset, size)`; bytes never travel through a shuffle.
 """
 
 import contextlib
@@ -106,7 +106,10 @@ class PackWriter:
             self._file = cast(BinaryIO, os.fdopen(handle, "wb"))
             self._hash = hashlib.sha256()
             self._position = 0
-        self._write(tar_header(f"{image_key}.{extension}", len(data)))
+        header = tar_header(f"{image_key}.{extension}", len(data))
+        # Keys are hashes of the bytes: the headers tell all of the content, at no cost.
+        self._hash.update(header)
+        self._write(header)
         slot = Slot(len(self._names), self._position, len(data))
         self._write(data)
         self._write(bytes(-len(data) % BLOCK))
@@ -122,7 +125,6 @@ class PackWriter:
     def _write(self, data: bytes) -> None:
         assert self._file is not None
         self._file.write(data)
-        self._hash.update(data)
         self._position += len(data)
 
     def _finish(self) -> None:

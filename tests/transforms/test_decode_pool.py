@@ -17,7 +17,7 @@ from PIL import Image
 from schemas.errors import DataError, FetchError, ImageError, NotAnImageError, TooManyPixelsError
 from tests.conftest import hang_guard
 from transforms import decode_worker
-from transforms.decode_pool import DecodePool
+from transforms.decode_pool import BATCH_IMAGES, DecodePool
 from transforms.image_facts import ImageFactsConfig, read_image_facts, read_picture
 from transforms.thumbnails import make_thumbnail
 
@@ -139,10 +139,11 @@ def test_killed_worker_costs_its_image_only(number):
             await pool.decode(encode(picture(0)))
             (child,) = children()
             slow = asyncio.create_task(pool.decode(SLOW))
+            await busy(child.pid)
             others = [
                 asyncio.create_task(decoded_or_error(pool, encode(picture(n)))) for n in range(3)
             ]
-            await busy(child.pid)
+            await asyncio.sleep(0)
             child.send_signal(number)
             with pytest.raises(FetchError, match=f"ended by {number.name}") as caught:
                 await slow
@@ -169,22 +170,43 @@ def test_worker_that_ended_between_images_costs_one_image_at_most():
     assert asyncio.run(run()).facts == read_image_facts(encode(picture(1)), CONFIG)
 
 
-def test_stopped_worker_is_a_timeout_and_the_others_go_on():
+@pytest.mark.parametrize("sent", [1, 20])
+def test_stopped_worker_is_the_timeout_of_an_image_that_was_alone(sent):
     async def run():
-        async with DecodePool(2, 4.0, CONFIG) as pool:
-            await asyncio.gather(*(pool.decode(encode(picture(n))) for n in range(2)))
-            stopped, _ = children()
+        async with DecodePool(1, 4.0, CONFIG) as pool:
+            await pool.decode(encode(picture(0)))
+            (stopped,) = children()
             stopped.send_signal(signal.SIGSTOP)
-            images = [encode(picture(n)) for n in range(20)]
-            tasks = [pool.decode(data) for data in images]
+            tasks = [pool.decode(encode(picture(n))) for n in range(sent)]
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert stopped not in children()
             return results
 
     results = asyncio.run(run())
-    assert sorted(map(outcome, results)) == ["Decoded"] * 19 + ["decode_timeout"]
-    (error,) = [result for result in results if isinstance(result, FetchError)]
-    assert str(error) == "not decoded within 4 s"
+    if sent > 1:
+        assert [result.facts for result in results] == [
+            read_image_facts(encode(picture(n)), CONFIG) for n in range(sent)
+        ]
+    else:
+        assert outcome(results[0]) == "decode_timeout"
+        assert str(results[0]) == "not decoded within 4 s"
+
+
+def test_image_that_ends_the_worker_is_told_from_those_that_came_with_it():
+    bomb = encode(Image.new("RGBA", (7000, 7000)), compress_level=1)
+    images = [encode(picture(n)) for n in range(2 * BATCH_IMAGES)]
+    images[3] = images[-1] = bomb
+
+    async def run():
+        async with DecodePool(1, LONG, CONFIG, memory=300 << 20) as pool:
+            tasks = [pool.decode(data) for data in images]
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    for data, result in zip(images, asyncio.run(run()), strict=True):
+        if data is bomb:
+            assert outcome(result) == "decode_crash"
+        else:
+            assert result.facts == read_image_facts(data, CONFIG)
 
 
 def test_worker_without_a_parent_to_stop_it_has_an_end():

@@ -108,6 +108,12 @@ def test_parts_are_bounded_whatever_the_number_of_workers() -> None:
     assert {sum(item.urls for item in part) for part in joined} == {100}
 
 
+def test_each_worker_has_as_many_parts() -> None:
+    slices = [SliceFile("b", "p", number, 10) for number in range(24)]
+    joined = join_slices(slices, FetchConfig(part_urls=100), 2)
+    assert [sum(item.urls for item in part) for part in joined] == [60] * 4
+
+
 def answer(url: str, outcome: str, attempt: int) -> dict[str, object]:
     return {"image_url": url, "outcome": outcome, "attempt": attempt, "answered_at": "2026"}
 
