@@ -15,10 +15,11 @@ BOOTSTRAPPED := $(VENV)/.bootstrapped
 INSTALLED := $(VENV)/.installed
 ENERGON := .venv-energon/.installed
 IMG2DATASET := .venv-img2dataset/.installed
+DEDUP_PEERS := .venv-dedup/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fuzz lint format lock energon bench-pipeline bench-extract bench-fetch clean
+.PHONY: help setup demo test fuzz lint format lock energon bench-pipeline bench-extract bench-fetch bench-dedup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -81,8 +82,11 @@ bench-extract: $(INSTALLED) ## measure what extraction keeps of a page, beside o
 bench-fetch: $(INSTALLED) $(IMG2DATASET) ## measure how images are fetched, beside img2dataset
 	@$(PY) -m benchmarks.fetch $(ARGS)
 
+bench-dedup: $(INSTALLED) $(DEDUP_PEERS) ## measure how near-duplicates are found, beside datatrove and rensa
+	@$(PY) -m benchmarks.dedup $(ARGS)
+
 clean: ## remove environments, caches, builds and out/demo
-	rm -rf $(VENV) .venv-energon .venv-img2dataset out/demo build transforms/_page_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup out/demo build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used to make the environment; without one the standard library and pip do it.
@@ -115,14 +119,15 @@ $(BOOTSTRAPPED): requirements/uv.txt
 	touch $@
 
 # Editable, built by the setuptools of the lock: nothing unpinned is downloaded. Where there is a C
-# compiler that builds the page kernel too, in transforms/; without one the numpy code does its work.
-KERNEL := setup.py $(wildcard transforms/_page_*.[ch])
-BUILT := from transforms.page_kernel import AVAILABLE as it; \
-	print("==> page kernel:", "built" if it else "not built (it takes a C compiler): numpy reads the pages")
+# compiler that builds the kernels too, in transforms/; without one the numpy code does their work.
+KERNEL := setup.py $(wildcard transforms/_page_*.[ch] transforms/_minhash_*.[ch])
+BUILT := from transforms import minhash_kernel, page_kernel; \
+	it = page_kernel.AVAILABLE and minhash_kernel.AVAILABLE; \
+	print("==> kernels:", "built" if it else "not built (they take a C compiler): numpy does their work")
 $(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml $(KERNEL)
 	@echo "==> installing requirements/dev.txt into $(VENV)"
 	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
-	@rm -f transforms/_page_kernel*.so
+	@rm -f transforms/_*_kernel*.so
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(BUILT)'
 	@touch $@
@@ -137,4 +142,10 @@ $(IMG2DATASET): $(BOOTSTRAPPED) requirements/img2dataset.txt
 	@echo "==> installing requirements/img2dataset.txt into .venv-img2dataset"
 	@$(UV) venv --quiet --clear --python $(PY) .venv-img2dataset
 	@$(UV) pip install --quiet --python .venv-img2dataset/bin/python --require-hashes -r requirements/img2dataset.txt
+	@touch $@
+
+$(DEDUP_PEERS): $(BOOTSTRAPPED) requirements/dedup-peers.txt
+	@echo "==> installing requirements/dedup-peers.txt into .venv-dedup"
+	@$(UV) venv --quiet --clear --python $(PY) .venv-dedup
+	@$(UV) pip install --quiet --python .venv-dedup/bin/python --require-hashes -r requirements/dedup-peers.txt
 	@touch $@

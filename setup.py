@@ -1,6 +1,6 @@
-"""What pyproject.toml cannot say: the page kernel is built where there is a C compiler.
+"""What pyproject.toml cannot say: the kernels are built where there is a C compiler.
 
-Without one the installation goes on, and the numpy code that the kernel repeats does its work.
+Without one the installation goes on, and the numpy code that a kernel repeats does its work.
 """
 
 from pathlib import Path
@@ -9,19 +9,26 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
 
+
+def kernel(name: str) -> Extension:
+    """The module `transforms._NAME_kernel` of all files whose names begin like its own."""
+
+    def files(ending: str) -> list[str]:
+        found = HERE.glob(f"transforms/_{name}_*.{ending}")
+        return sorted(path.relative_to(HERE).as_posix() for path in found)
+
+    return Extension(
+        f"transforms._{name}_kernel",
+        files("c"),
+        depends=files("h"),
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+        py_limited_api=True,
+        optional=True,
+    )
+
+
 setup(
-    ext_modules=[
-        Extension(
-            "transforms._page_kernel",
-            sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("transforms/_page_*.c")),
-            depends=sorted(
-                path.relative_to(HERE).as_posix() for path in HERE.glob("transforms/_page_*.h")
-            ),
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
-            py_limited_api=True,
-            optional=True,
-        )
-    ],
+    ext_modules=[kernel("page"), kernel("minhash")],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -1,18 +1,17 @@
 """MinHash signatures of texts, and the band keys under which near-duplicates meet.
 
 Signatures are those of `datasketch.MinHash` (scheme `affine32`) with `shingle_hash` as its hash
-function, bit for bit, so an index of either library reads the other's. They are computed for a
-batch at a time: a word is hashed once per batch, a shingle is a polynomial of its words' hashes,
-and the permutations run over blocks that fit a cache. The trade-off: 32-bit shingle hashes collide
-in texts of many million words, where the estimate then is a little high.
+function, bit for bit, so an index of either library reads the other's. A word is hashed once, a
+shingle is a polynomial of its words' hashes, and the permutations run over blocks that fit a cache.
+All of that is done by a kernel in C where it was built (`minhash_kernel.py`); the numpy code here
+is its description. The trade-off: 32-bit shingle hashes collide in texts of many million words,
+where the estimate then is a little high.
 """
 
-import re
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +19,19 @@ import xxhash
 from datasketch import MinHash
 
 from schemas.ids import digest
+from transforms import minhash_kernel
+from transforms.text_words import pieces, tokens, words_of_token
+from transforms.text_words import words as words
 
 STEP_VERSION = 1
+
+Unit = Literal["word", "character"]
 
 Signatures = npt.NDArray[np.uint32]
 
 EMPTY = np.uint32(0xFFFF_FFFF)
 """Every value of the signature of a text without a word (as in an empty `datasketch.MinHash`)."""
 
-# Thai and Lao, Myanmar, Khmer, kana and its extensions, Han.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
-_FOLD = bytes(
-    byte if byte >= 0x80 else ord(chr(byte).lower()) if chr(byte).isalnum() else 0x20
-    for byte in range(256)
-)
-"""Bytes of UTF-8: ASCII letters to lower case, other ASCII but digits to space; others stay."""
-_SPACE = re.compile(r"\s")
-_PIECE = 1 << 20
 _CACHED_TOKENS = 1 << 18
 _CACHED_TOKEN_BYTES = 64
 _BLOCK_SHINGLES = 512
@@ -54,8 +45,12 @@ _MIX = 0xFF51AFD7ED558CCD
 class MinHashConfig:
     """What a shingle is and how many hashes a signature has."""
 
+    unit: Unit = "word"
+    """What a shingle is a run of. Characters are those of the words, with one space between two: so
+    case, punctuation and marks say nothing here either."""
     ngram: int = 5
-    """Words of a shingle. FineWeb (arXiv 2406.17557) and datatrove's `MinhashConfig`: 5."""
+    """Words or characters of a shingle. FineWeb (arXiv 2406.17557) and datatrove's `MinhashConfig`:
+    5 words; NeMo Curator's `MinHash`: 24 characters."""
     bands: int = 14
     """Bands of the LSH: two texts meet if all rows of one band agree. FineWeb: 14."""
     rows: int = 8
@@ -66,6 +61,8 @@ class MinHashConfig:
     def __post_init__(self) -> None:
         if min(self.ngram, self.bands, self.rows) < 1:
             raise ValueError(f"ngram, bands and rows must be at least 1: {self}")
+        if self.unit not in get_args(Unit):
+            raise ValueError(f"unit must be one of {', '.join(get_args(Unit))}: {self}")
 
     @property
     def hashes(self) -> int:
@@ -81,36 +78,31 @@ def catch_probability(similarity: float, config: MinHashConfig) -> float:
     return float(1.0 - (1.0 - similarity**config.rows) ** config.bands)
 
 
-def words(text: str) -> list[str]:
-    """The words of a text that a shingle is made of, in order.
-
-    Lower case (NFKC and case folding beyond ASCII); a word is a run of letters and digits, so
-    punctuation, marks and symbols only separate. Scripts written without spaces (Han, kana, Thai,
-    Lao, Myanmar, Khmer) give one word a character.
-    """
-    return [word for tokens in _tokens(text) for token in tokens for word in _words_of_token(token)]
-
-
 def shingles(text: str, config: MinHashConfig) -> list[str]:
-    """The shingles of a text: every run of `ngram` words, joined by a space.
+    """The shingles of a text: every run of `ngram` words, joined by a space, or of characters.
 
-    A shorter text is one shingle; a text without a word has none. `signatures` does not use it: it
-    is the definition that tests and other programs go by.
+    Characters are those of all words joined by a space. A shorter text is one shingle; a text
+    without a word has none. `signatures` does not use it: it is the definition that tests and other
+    programs go by.
     """
     found = words(text)
-    last = max(len(found) - config.ngram, 0)
-    return [" ".join(found[i : i + config.ngram]) for i in range(last + 1)] if found else []
+    if not found:
+        return []
+    if config.unit == "character":
+        joined = " ".join(found)
+        return [joined[i : i + config.ngram] for i in _starts(len(joined), config)]
+    return [" ".join(found[i : i + config.ngram]) for i in _starts(len(found), config)]
 
 
-def shingle_hash(shingle: str) -> int:
+def shingle_hash(shingle: str, unit: Unit = "word") -> int:
     """The 32-bit hash of a shingle, in the form that `datasketch.MinHash(hashfunc=...)` takes.
 
-    A polynomial over the xxh64 of the words, first word at the highest power, modulo 2^64, mixed,
-    upper half.
+    A polynomial over the xxh64 of the words, or characters, first one at the highest power, modulo
+    2^64, mixed, upper half.
     """
     value = 0
-    for word in shingle.split(" "):
-        value = (value * _BASE + _word_hash(word)) & _MASK64
+    for item in shingle.split(" ") if unit == "word" else shingle:
+        value = (value * _BASE + _item_hash(item)) & _MASK64
     value ^= value >> 33
     return ((value * _MIX) & _MASK64) >> 32
 
@@ -120,17 +112,20 @@ def signatures(texts: Sequence[str], config: MinHashConfig) -> Signatures:
 
     Returns:
         Shape [texts, bands * rows]; equal to `datasketch.MinHash(bands * rows, seed,
-        hashfunc=shingle_hash)` updated with `shingles(text)`. A text without a word gets a row of
-        `EMPTY` (see `has_words`).
+        hashfunc=shingle_hash)` updated with `shingles(text)`; for another unit than words the hash
+        function is `partial(shingle_hash, unit=...)`. A text without a word gets a row of `EMPTY`
+        (see `has_words`).
     """
-    result = np.full((len(texts), config.hashes), EMPTY, dtype=np.uint32)
     a, b = _permutations(config.hashes, config.seed)
-    known = _TokenHashes()
+    if minhash_kernel.AVAILABLE:
+        return minhash_kernel.sign_texts(texts, a, b, config.ngram, config.unit == "character")
+    result = np.full((len(texts), config.hashes), EMPTY, dtype=np.uint32)
+    known = TokenHashes()
     pending: list[npt.NDArray[np.uint32]] = []
     owners: list[int] = []
     waiting = 0
     for index, text in enumerate(texts):
-        hashes = _shingle_hashes(text, config.ngram, known)
+        hashes = _shingle_hashes(text, config, known)
         if not len(hashes):
             continue
         pending.append(hashes)
@@ -183,52 +178,53 @@ def text_hash(text: str) -> str:
     return digest("exact text", " ".join(text.split()))
 
 
-def _tokens(text: str) -> Iterator[list[bytes]]:
-    """Tokens between ASCII separators, in pieces of about a million characters.
-
-    The pieces bound the memory that a text takes.
-    """
-    start = 0
-    while start < len(text):
-        stop = len(text)
-        if stop - start > _PIECE:
-            cut = _SPACE.search(text, start + _PIECE, start + 2 * _PIECE)
-            stop = cut.start() if cut else min(start + 2 * _PIECE, stop)
-        yield text[start:stop].encode("utf-8", "surrogatepass").translate(_FOLD).split()
-        start = stop
+def _starts(items: int, config: MinHashConfig) -> range:
+    """Where the shingles of so many words or characters begin."""
+    return range(max(items - config.ngram, 0) + 1)
 
 
-def _words_of_token(token: bytes) -> list[str]:
-    if token.isascii():
-        return [token.decode("ascii")]
-    text = token.decode("utf-8", "surrogatepass")
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+def _item_hash(item: str) -> int:
+    return int(xxhash.xxh64_intdigest(item.encode("utf-8", "surrogatepass")))
 
 
-def _word_hash(word: str) -> int:
-    return int(xxhash.xxh64_intdigest(word.encode("utf-8", "surrogatepass")))
-
-
-class _TokenHashes(dict[bytes, bytes]):
+class TokenHashes(dict[bytes, bytes]):
     """The xxh64 of the words of a token, 8 bytes each; an ASCII token is one word.
 
     Remembered up to a bound: text from strangers may have any number of distinct tokens.
     """
 
     def __missing__(self, token: bytes) -> bytes:
-        value = b"".join(_word_hash(word).to_bytes(8, "little") for word in _words_of_token(token))
+        value = b"".join(_item_hash(word).to_bytes(8, "little") for word in words_of_token(token))
         if len(self) < _CACHED_TOKENS and len(token) <= _CACHED_TOKEN_BYTES:
             self[token] = value
         return value
 
 
-def _shingle_hashes(text: str, ngram: int, known: _TokenHashes) -> npt.NDArray[np.uint32]:
+def word_hashes(text: str, known: TokenHashes) -> npt.NDArray[np.uint64]:
+    """The xxh64 of each of the `words` of a text, in order; read-only.
+
+    Args:
+        text: The text.
+        known: A cache that several texts share.
+    """
+    data = b"".join(b"".join(map(known.__getitem__, tokens(piece))) for piece in pieces(text))
+    return np.frombuffer(data, dtype="<u8").astype(np.uint64, copy=False)
+
+
+def _character_hashes(text: str) -> npt.NDArray[np.uint64]:
+    codes = np.frombuffer(" ".join(words(text)).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    distinct, places = np.unique(codes, return_inverse=True)
+    hashes = [_item_hash(chr(code)) for code in distinct.tolist()]
+    return np.array(hashes, dtype=np.uint64)[places]
+
+
+def _shingle_hashes(text: str, config: MinHashConfig, known: TokenHashes) -> npt.NDArray[np.uint32]:
     """`shingle_hash` of every shingle of a text."""
-    data = b"".join(b"".join(map(known.__getitem__, tokens)) for tokens in _tokens(text))
-    hashes = np.frombuffer(data, dtype="<u8").astype(np.uint64, copy=False)
+    by_word = config.unit == "word"
+    hashes = word_hashes(text, known) if by_word else _character_hashes(text)
     if not len(hashes):
         return np.empty(0, dtype=np.uint32)
-    width = min(ngram, len(hashes))
+    width = min(config.ngram, len(hashes))
     count = len(hashes) - width + 1
     value = hashes[:count].copy()
     for offset in range(1, width):

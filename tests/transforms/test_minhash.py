@@ -1,6 +1,11 @@
 """Signatures against datasketch, band keys against theory, texts that are hardly texts."""
 
 import random
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import hang_guard
+from transforms import minhash_kernel
 from transforms.minhash import (
     EMPTY,
     MinHashConfig,
+    Unit,
     band_keys,
     catch_probability,
     estimate_similarity,
@@ -23,9 +30,12 @@ from transforms.minhash import (
     words,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def datasketch_signature(text: str, config: MinHashConfig) -> np.ndarray:
-    sketch = MinHash(config.bands * config.rows, seed=config.seed, hashfunc=shingle_hash)
+    hashfunc = partial(shingle_hash, unit=config.unit)
+    sketch = MinHash(config.bands * config.rows, seed=config.seed, hashfunc=hashfunc)
     sketch.update_batch(shingles(text, config))
     return sketch.hashvalues
 
@@ -38,8 +48,16 @@ def random_text(rng: random.Random, count: int) -> str:
 
 @pytest.mark.parametrize(
     "config",
-    [MinHashConfig(), MinHashConfig(ngram=1, bands=3, rows=2), MinHashConfig(ngram=13, seed=7)],
-    ids=["default", "words", "seeded"],
+    [
+        MinHashConfig(),
+        MinHashConfig(ngram=1, bands=3, rows=2),
+        MinHashConfig(ngram=13, seed=7),
+        MinHashConfig(unit="character", ngram=24),
+        MinHashConfig(unit="character", ngram=1, bands=2, rows=5),
+        MinHashConfig(bands=1, rows=1),
+        MinHashConfig(bands=450, rows=20),
+    ],
+    ids=["default", "words", "seeded", "characters", "letters", "one hash", "many hashes"],
 )
 def test_signatures_equal_datasketch_bit_for_bit(config):
     rng = random.Random(5)
@@ -51,10 +69,12 @@ def test_signatures_equal_datasketch_bit_for_bit(config):
     np.testing.assert_array_equal(found, [datasketch_signature(text, config) for text in texts])
 
 
-@given(st.lists(st.text(max_size=80), max_size=5), st.integers(1, 6))
+@given(
+    st.lists(st.text(max_size=80), max_size=5), st.integers(1, 6), st.sampled_from(get_args(Unit))
+)
 @settings(max_examples=80, deadline=None)
-def test_signatures_of_any_text_equal_datasketch(texts, ngram):
-    config = MinHashConfig(ngram=ngram, bands=2, rows=3)
+def test_signatures_of_any_text_equal_datasketch(texts, ngram, unit):
+    config = MinHashConfig(unit=unit, ngram=ngram, bands=2, rows=3)
     found = signatures(texts, config)
     assert found.shape == (len(texts), 6)
     for row, text in zip(found, texts, strict=True):
@@ -104,6 +124,29 @@ def test_words_of_text(text, expected):
 def test_shingles_of_short_text_are_one(count, expected):
     text = " ".join(f"w{i}" for i in range(count))
     assert len(shingles(text, MinHashConfig())) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("…", []),
+        ("a", ["a"]),
+        ("Ab, c!", ["ab c"]),
+        ("Ab, cd!", ["ab cd"]),
+        ("Ab, cde", ["ab cd", "b cde"]),
+        ("東京 é", ["東 京 é"]),
+    ],
+    ids=["empty", "no-word", "one", "short", "exact", "two", "unspaced"],
+)
+def test_shingles_of_characters_are_runs_of_folded_text(text, expected):
+    assert shingles(text, MinHashConfig(unit="character")) == expected
+
+
+def test_signatures_of_characters_of_a_known_text_stay():
+    config = MinHashConfig(unit="character", ngram=8)
+    found = signatures(["The quick brown fox jumps over the lazy dog. Größe: 東京!"], config)
+    assert found[0, :3].tolist() == [157474030, 21387385, 92243046]
 
 
 def test_has_words_marks_texts_without_a_word():
@@ -231,7 +274,38 @@ def test_signatures_of_hostile_text_end(text):
     np.testing.assert_array_equal(found[0], datasketch_signature(text, config))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="`ru_maxrss` counts something else there")
+@pytest.mark.skipif(not minhash_kernel.AVAILABLE, reason="numpy keeps a hash of every word")
+def test_signatures_of_thirty_megabytes_take_the_memory_of_a_piece():
+    code = """if True:
+        import resource
+        from transforms.minhash import MinHashConfig, signatures
+
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+        config = MinHashConfig(bands=2, rows=2)
+        for line in ("so many words ", "größer als 東京 ", "a\u0301 "):
+            text = line * ((30 << 20) // len(line.encode()))
+            signatures([text[: 1 << 21]], config)
+            before = peak()
+            signatures([text], config)
+            print(peak() - before)
+            del text
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    grown = [int(line) for line in run.stdout.split()]
+    assert max(grown) < 15, f"{grown} MB for the words of 30 MB"
+
+
 @pytest.mark.parametrize("field", ["ngram", "bands", "rows"])
 def test_config_below_one_is_refused(field):
     with pytest.raises(ValueError, match=field):
         MinHashConfig(**{field: 0})
+
+
+def test_config_of_another_unit_is_refused():
+    with pytest.raises(ValueError, match="one of word, character"):
+        MinHashConfig(unit="byte")
