@@ -201,6 +201,24 @@ def inspect_command(
         inspect.render(facts, console)
 
 
+@app.command("explain")
+def explain_command(
+    output: Annotated[str, typer.Argument(help="An output of `run`.")],
+    key: Annotated[
+        str, typer.Argument(help="The URL of a page as it was crawled, or a doc_id or text_id.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Tell why a page was kept or not: its duplicates, the edges to them, what the gates said."""
+    from pipeline import inspection as inspect
+
+    found = inspect.explain(output, key)
+    if as_json:
+        typer.echo(inspect.facts_json(found))
+    else:
+        inspect.render_explanation(found, _console())
+
+
 @app.command("recipes")
 def recipes_command() -> None:
     """List the recipes that come with Weft."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.runners import Build
 from pipeline.state import Commits, RunState, read_answers
+from transforms.pages import PageFiles
 from transforms.parts import MapParts
 from transforms.sink import Part
 
@@ -72,3 +73,10 @@ def by_bucket(parts: dict[str, Part], bucket: str, rows: Any) -> Part:
     """The part of a bucket of a shuffle."""
     del rows
     return parts[bucket]
+
+
+def page_files(state: RunState, name: str) -> PageFiles:
+    """The files of an extracted part."""
+    tables = ("documents", "texts", "captions", "scores_text", "image_records")
+    files = {table: state.file("extract", name, table) for table in tables}
+    return PageFiles(part=name, **files)

@@ -277,19 +277,6 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """Membership of a page in a cluster of duplicates; `rank` 0 is the preferred member."""
-
-    kind: str
-    """`url`, `text` (exact) or `near_text`."""
-    id: str
-    cluster_id: str
-    rank: int
-    similarity: float
-    """Similarity to the cluster's representative, 1.0 for exact kinds."""
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """One failed rule of one row.
 
@@ -297,9 +284,11 @@ class LedgerRow:
     """
 
     gate: str
-    """`dedup`, `fetch`, `shard.captioned`, ...; `record` for the rules of the reader."""
+    """`dedup`, `fetch`, `shard.captioned`, ...; `record` for the rules of the reader, `answer` for
+    refused images, `decontamination` for what holds an evaluation item."""
     kind: str
-    """What the row is: `record`, `page`, `document`, `text`, `caption`, `image`, `paragraph`."""
+    """What the row is: `record`, `page`, `document`, `text`, `caption`, `image`, `paragraph`,
+    `image_url`; `item` for an evaluation item that nothing can be matched with."""
     id: str
     node: int | None
     rule: str

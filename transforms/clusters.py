@@ -1,50 +1,41 @@
-"""Clusters of duplicate pages: rows of the LSH shuffle, its edges, their connected components.
+"""Clusters of duplicate pages: the components that edges form, and how far one may reach.
 
 Three kinds: `url` (same page URL), `text` (same exact text), `near_text` (estimated Jaccard
-similarity of the MinHash signatures). A group that shares a key becomes a star around its
-best-ranked member, so a group of n costs n - 1 edges. The trade-off: a near-duplicate meets only
-the best of its group, and only by a band that they share.
+similarity of the MinHash signatures). Members are ranked: latest date first (as written, so ISO
+8601 in UTC), then the longer text, then the smaller id.
 
-Members are ranked: latest date first (as written, so ISO 8601 in UTC), then the longer text, then
-the smaller id. Nothing here depends on the order of rows.
+Similarity is not transitive: a chain of near-duplicates, each like the next, can join pages that
+share nothing. So a `near_text` component is cut into clusters whose members are all similar to
+their own best-ranked member. The trade-off: two pages of different clusters may be alike.
+
+Nothing here depends on the order of rows.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.ids import digest
-from schemas.rows import Cluster
+from schemas.duplicate_rows import Cluster
 from schemas.tables import schema_of
-from transforms.minhash import MinHashConfig, Signatures, band_keys, estimate_similarity, has_words
+from transforms.minhash import Signatures, estimate_similarity
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 
 KINDS = ("near_text", "text", "url")
 """Kinds of clusters, in the order of the table."""
-
-BAND_SCHEMA = pa.schema(
-    [
-        pa.field("bucket", pa.int32(), False),
-        pa.field("kind", pa.string(), False),
-        pa.field("key", pa.binary(), False),
-        pa.field("id", pa.string(), False),
-        pa.field("date", pa.string(), False),
-        pa.field("length", pa.int64(), False),
-    ]
-)
-"""What travels: pages whose rows agree in `kind` and `key` meet in the same bucket."""
-
-EDGE_SCHEMA = pa.schema([pa.field(name, pa.string(), False) for name in ("kind", "a", "b")])
-"""An edge between two ids; `a` is the best-ranked member of the group."""
+MAX_LEADERS = 32
+"""Leaders of one component that all of its pages are compared with."""
 
 _MEMBER_COLUMNS = ["id", "date", "length"]
 _VERIFY_PAIRS = 1 << 15
 
 Indices = npt.NDArray[np.int64]
+Similarity = Callable[[Indices], npt.NDArray[np.float64]]
+"""The similarity of pairs of nodes, [pairs, 2]."""
 
 
 def rank_members(members: pa.Table) -> Indices:
@@ -54,25 +45,6 @@ def rank_members(members: pa.Table) -> Indices:
         sort_keys=[("date", "descending"), ("length", "descending"), ("id", "ascending")],
     )
     return np.asarray(order.to_numpy(zero_copy_only=False), dtype=np.int64)
-
-
-def star_edges(keys: Indices, rank: Indices) -> tuple[Indices, Indices]:
-    """Link every row to the best-ranked row with the same key.
-
-    Args:
-        keys: A number per row; rows of equal keys are a group.
-        rank: A distinct number per row, the smallest is the best.
-
-    Returns:
-        Row numbers (representative, member), a pair for every row that does not represent its
-        group.
-    """
-    if not len(keys):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.lexsort((rank, keys))
-    first = np.r_[True, keys[order][1:] != keys[order][:-1]]
-    representative = order[first][np.cumsum(first) - 1]
-    return representative[~first], order[~first]
 
 
 def connected_components(a: Indices, b: Indices, count: int) -> Indices:
@@ -100,115 +72,37 @@ def connected_components(a: Indices, b: Indices, count: int) -> Indices:
             parent = grand
 
 
-def band_rows(
-    pages: pa.RecordBatch | pa.Table,
-    signatures: Signatures | None,
-    config: MinHashConfig,
-    num_buckets: int,
-) -> pa.RecordBatch:
-    """The rows by which pages meet: the map side of the shuffle.
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Clusters, and what was done to components that were no clusters."""
 
-    Args:
-        pages: Columns `id`, `date`, `length`, and `url` (normalised) and `text_key`
-            (`minhash.text_hash`), both of which may be null or empty: no row then.
-        signatures: MinHash signatures in the order of the pages, [pages, hashes]; None for exact
-            kinds only. A page whose text has no word gets no `near_text` row.
-        config: The bands.
-        num_buckets: Buckets of the shuffle; a row's bucket is its key modulo this.
-
-    Returns:
-        Rows of `BAND_SCHEMA`.
-    """
-    taken: list[Indices] = []
-    kinds: list[str] = []
-    keys: list[pa.Array] = []
-    numbers: list[npt.NDArray[np.uint64]] = []
-    for kind, column in (("text", "text_key"), ("url", "url")):
-        rows, key = _exact_keys(kind, pages.column(column).to_pylist())
-        taken.append(rows)
-        kinds.append(kind)
-        keys.append(_binary_column(key))
-        numbers.append(key[:, 0])
-    if signatures is not None:
-        rows = np.flatnonzero(has_words(signatures))
-        band = band_keys(signatures[rows], config).reshape(-1, 1)
-        taken.append(np.repeat(rows, config.bands))
-        kinds.append("near_text")
-        keys.append(_binary_column(band))
-        numbers.append(band[:, 0])
-    bucket = np.concatenate(numbers) % np.uint64(num_buckets)
-    members = pages.select(_MEMBER_COLUMNS).take(pa.array(np.concatenate(taken)))
-    if isinstance(members, pa.Table):
-        members = members.combine_chunks()
-    columns = [
-        pa.array(bucket.astype(np.int32)),
-        pa.array(
-            np.repeat(np.asarray(kinds, dtype=object), [len(rows) for rows in taken]), pa.string()
-        ),
-        pa.concat_arrays(keys),
-        *(_one_array(members.column(name)) for name in _MEMBER_COLUMNS),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=BAND_SCHEMA)
-
-
-def edges_of_bucket(rows: pa.Table) -> pa.Table:
-    """Link every page of a bucket to the best-ranked page with its (kind, key): the reduce side.
-
-    Args:
-        rows: Rows of `BAND_SCHEMA`, in any order.
-
-    Returns:
-        Distinct edges of `EDGE_SCHEMA`, sorted by kind, a, b. Pages that meet under several keys
-        get one edge.
-    """
-    if not rows.num_rows:
-        return EDGE_SCHEMA.empty_table()
-    members, codes = _members_of(rows)
-    rank = _positions(rank_members(members))[codes]
-    kind_codes, kinds = _codes(rows.column("kind"))
-    key_codes, keys = _codes(rows.column("key"))
-    a, b = star_edges(
-        kind_codes * len(keys) + key_codes, rank * rows.num_rows + np.arange(rows.num_rows)
-    )
-    frame = np.unique(np.stack([kind_codes[a], codes[a], codes[b]], axis=1), axis=0)
-    frame = frame[frame[:, 1] != frame[:, 2]]
-    ids = members.column("id")
-    table = pa.table(
-        [
-            kinds.take(pa.array(frame[:, 0])),
-            ids.take(pa.array(frame[:, 1])),
-            ids.take(pa.array(frame[:, 2])),
-        ],
-        schema=EDGE_SCHEMA,
-    )
-    return table.sort_by([(name, "ascending") for name in EDGE_SCHEMA.names])
+    rows: pa.Table
+    """Rows of `schemas.duplicate_rows.Cluster`, sorted by kind, cluster id, rank."""
+    cut_components: int
+    """`near_text` components with a page that is not similar to the best-ranked one."""
+    cut_pages: int
+    """Such pages: each leads a cluster of its own, joined that of another, or is left alone."""
 
 
 def build_clusters(
     members: pa.Table,
     edges: pa.Table,
-    signatures: Callable[[pa.Array], Signatures] | None,
+    signatures: Callable[[pa.Array], Signatures],
     min_similarity: float,
-) -> pa.Table:
-    """Clusters of duplicates with ranks: the components of two or more pages, kind by kind.
+) -> Clusters:
+    """Clusters of duplicates with ranks: two or more pages each, kind by kind.
 
     Args:
         members: Columns `id`, `date`, `length` of every page that occurs in an edge; others and
             repeated rows do no harm.
-        edges: Columns `kind`, `a`, `b`, in any order and orientation. `url` and `text` edges are
-            exact; `near_text` edges are candidates.
-        signatures: MinHash signatures of an array of distinct ids, in its order. May be None
-            without `near_text` edges.
-        min_similarity: Estimated Jaccard similarity from which a candidate joins two pages.
-
-    Returns:
-        Rows of `schemas.rows.Cluster` sorted by kind, cluster id, rank. Members of a chain may be
-        less similar to the representative (rank 0) than `min_similarity`; `similarity` says how
-        much.
+        edges: Columns `kind`, `a`, `b`, `similarity`, in any order and orientation; each holds.
+        signatures: MinHash signatures of an array of distinct ids, in its order; asked for where a
+            component has a page without an edge to its leader.
+        min_similarity: Estimated Jaccard similarity that members of a `near_text` cluster have to
+            its best-ranked one, at least.
 
     Raises:
-        ValueError: An edge names a page that `members` lacks, a kind is unknown, or candidates come
-            without signatures.
+        ValueError: An edge names a page that `members` lacks, or a kind is unknown.
     """
     unknown = set(pc.unique(edges.column("kind")).to_pylist()) - set(KINDS)
     if unknown:
@@ -216,56 +110,140 @@ def build_clusters(
     members, _ = _members_of(members)
     ids = members.column("id")
     rank = _positions(rank_members(members))
+    similar = _similarity_of(signatures, ids)
     tables = [schema_of(Cluster).empty_table()]
+    components = pages = 0
     for kind in KINDS:
         chosen = edges.filter(pc.equal(edges.column("kind"), kind))
-        pairs = _pairs(chosen, ids)
+        pairs, known = _pairs(chosen, ids)
         if not len(pairs):
             continue
-        similar = _no_signatures if signatures is None else _similarity_of(signatures, ids)
+        nodes, local = np.unique(pairs, return_inverse=True)
+        local = local.reshape(-1, 2)
+        # Nodes in the order of their ranks, so that the first of a component is its best.
+        order = np.argsort(rank[nodes])
+        a, b = _positions(order)[local].T
+        nodes = nodes[order]
+        label = connected_components(a, b, len(nodes))
+        similarity = np.ones(len(nodes))
         if kind == "near_text":
-            pairs = pairs[similar(pairs) >= min_similarity]
-        tables.append(_clusters_of(kind, pairs, ids, rank, similar))
-    return pa.concat_tables(tables).combine_chunks()
+            look_up = _known_first(a, b, known, nodes, similar)
+            leader, similarity = cut_chains(label, a, b, look_up, min_similarity)
+            cut = leader != label
+            components += len(np.unique(label[cut]))
+            pages += int(cut.sum())
+            label = leader
+        tables.append(_cluster_rows(kind, nodes, label, similarity, ids))
+    rows = pa.concat_tables(tables).combine_chunks()
+    return Clusters(rows, components, pages)
 
 
-_Similarity = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
+def cut_chains(
+    component: Indices, a: Indices, b: Indices, similar: Similarity, min_similarity: float
+) -> tuple[Indices, npt.NDArray[np.float64]]:
+    """Cut components into stars: every page similar to its leader, which ranks before it.
+
+    The best-ranked page of a component leads; all that are similar to it follow. Of the rest, the
+    best-ranked leads next, and so on. After `MAX_LEADERS` what is left follows the best-ranked page
+    that it has an edge with and that follows nobody itself, so that the work stays in proportion
+    to pages and edges, however long the chain.
+
+    Args:
+        component: The component of each node, as its smallest node; nodes stand in rank order.
+        a: One end of each edge.
+        b: The other end.
+        similar: The similarity of pairs of nodes, [pairs, 2].
+        min_similarity: What a follower has to its leader, at least.
+
+    Returns:
+        The leader of each node, itself where it leads or is alone, and the similarity to it.
+    """
+    count = len(component)
+    leader = np.full(count, -1, np.int64)
+    similarity = np.ones(count)
+    open_ones = np.arange(count)
+    for _ in range(MAX_LEADERS):
+        if not len(open_ones):
+            return leader, similarity
+        first = _first_of(component, open_ones, count)
+        leads = first == open_ones
+        leader[open_ones[leads]] = open_ones[leads]
+        others, first = open_ones[~leads], first[~leads]
+        found = similar(np.stack([first, others], axis=1))
+        follows = found >= min_similarity
+        leader[others[follows]] = first[follows]
+        similarity[others[follows]] = found[follows]
+        open_ones = others[~follows]
+    _follow_edges(leader, similarity, a, b, similar)
+    return leader, similarity
 
 
-def _clusters_of(
-    kind: str, pairs: Indices, ids: pa.Array, rank: Indices, similar: _Similarity
+def _first_of(component: Indices, nodes: Indices, count: int) -> Indices:
+    """For each of some nodes, the smallest of them that is in its component."""
+    first = np.full(count, count, np.int64)
+    np.minimum.at(first, component[nodes], nodes)
+    return first[component[nodes]]
+
+
+def _follow_edges(
+    leader: Indices,
+    similarity: npt.NDArray[np.float64],
+    a: Indices,
+    b: Indices,
+    similar: Similarity,
+) -> None:
+    """Let nodes without a leader follow the first neighbour that leads, in the order of ranks."""
+    waiting = leader < 0
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    between = waiting[low] & waiting[high]
+    order = np.argsort(low[between], kind="stable")
+    low, high = low[between][order], high[between][order]
+    nodes = np.flatnonzero(waiting)
+    starts = np.searchsorted(low, nodes).tolist()
+    ends = np.searchsorted(low, nodes, side="right").tolist()
+    others = high.tolist()
+    found = dict.fromkeys(nodes.tolist(), -1)
+    # One after the other: whether a node leads hangs on all that rank before it.
+    for node, start, end in zip(list(found), starts, ends, strict=True):
+        if found[node] < 0:
+            found[node] = node
+            for other in others[start:end]:
+                if found[other] < 0:
+                    found[other] = node
+    leader[nodes] = list(found.values())
+    follows = nodes[leader[nodes] != nodes]
+    similarity[follows] = similar(np.stack([leader[follows], follows], axis=1))
+
+
+def _cluster_rows(
+    kind: str,
+    nodes: Indices,
+    leader: Indices,
+    similarity: npt.NDArray[np.float64],
+    ids: pa.Array,
 ) -> pa.Table:
-    """The clusters that verified pairs of one kind form, sorted by cluster id and rank."""
-    nodes, local = np.unique(pairs, return_inverse=True)
-    local = local.reshape(-1, 2)
-    labels = connected_components(local[:, 0], local[:, 1], len(nodes))
-    order = np.lexsort((rank[nodes], labels))
-    nodes, labels = nodes[order], labels[order]
-    first = np.r_[True, labels[1:] != labels[:-1]] if len(labels) else np.empty(0, bool)
-    starts = np.flatnonzero(first)
-    cluster = np.cumsum(first) - 1
-    best = nodes[starts[cluster]]
-    place = np.arange(len(nodes)) - starts[cluster]
-    similarity = np.ones(len(nodes))
-    if kind == "near_text":
-        others = np.flatnonzero(place > 0)
-        similarity[others] = similar(np.stack([best[others], nodes[others]], axis=1))
-    # Nodes are numbered in the order of their ids, so this is the order of cluster ids.
-    order = np.lexsort((place, best))
+    """The clusters of one kind, sorted by cluster id and rank; who is alone is in none."""
+    sizes = np.bincount(leader, minlength=len(nodes))
+    chosen = np.flatnonzero(sizes[leader] > 1)
+    # Members are numbered in the order of their ids, so this is the order of cluster ids.
+    order = chosen[np.lexsort((chosen, nodes[leader[chosen]]))]
+    heads = leader[order]
+    starts = np.flatnonzero(np.r_[True, heads[1:] != heads[:-1]]) if len(order) else order
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     return pa.table(
         [
-            pa.array([kind]).take(pa.array(np.zeros(len(nodes), np.int64))),
+            pa.array([kind]).take(pa.array(np.zeros(len(order), np.int64))),
             ids.take(pa.array(nodes[order])),
-            ids.take(pa.array(best[order])),
-            pa.array(place[order].astype(np.int64)),
+            ids.take(pa.array(nodes[heads])),
+            pa.array(place.astype(np.int64)),
             pa.array(similarity[order]),
         ],
         schema=schema_of(Cluster),
     )
 
 
-def _pairs(edges: pa.Table, ids: pa.Array) -> Indices:
-    """Distinct unordered pairs of member numbers, sorted, shape [pairs, 2]."""
+def _pairs(edges: pa.Table, ids: pa.Array) -> tuple[Indices, npt.NDArray[np.float64]]:
+    """Distinct unordered pairs of member numbers, sorted, [pairs, 2], and their similarity."""
     ends = []
     for name in ("a", "b"):
         found = pc.index_in(edges.column(name), value_set=ids)
@@ -273,14 +251,39 @@ def _pairs(edges: pa.Table, ids: pa.Array) -> Indices:
             missing = edges.column(name).filter(pc.is_null(found))[0]
             raise ValueError(f"an edge names {missing}, which is not among the members")
         ends.append(found.to_numpy().astype(np.int64))
-    a, b = ends
-    pairs = np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)
-    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-    packed = np.unique(pairs[:, 0] * len(ids) + pairs[:, 1])
-    return np.stack([packed // len(ids), packed % len(ids)], axis=1) if len(packed) else pairs
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    _, first = np.unique(low * len(ids) + high, return_index=True)
+    pairs = np.stack([low[first], high[first]], axis=1)
+    apart = pairs[:, 0] != pairs[:, 1]
+    return pairs[apart], edges.column("similarity").to_numpy()[first][apart]
 
 
-def _similarity_of(signatures: Callable[[pa.Array], Signatures], ids: pa.Array) -> _Similarity:
+def _known_first(
+    a: Indices,
+    b: Indices,
+    known: npt.NDArray[np.float64],
+    members: Indices,
+    similar: Similarity,
+) -> Similarity:
+    """The similarity of pairs of nodes: that of their edge, else looked up by their members."""
+    span = int(max(a.max(), b.max())) + 1
+    packed = np.minimum(a, b) * span + np.maximum(a, b)
+    order = np.argsort(packed)
+    packed, values = packed[order], known[order]
+
+    def similarity(pairs: Indices) -> npt.NDArray[np.float64]:
+        wanted = pairs.min(axis=1) * span + pairs.max(axis=1)
+        at = np.minimum(np.searchsorted(packed, wanted), len(packed) - 1)
+        result: npt.NDArray[np.float64] = values[at].copy()
+        unknown = packed[at] != wanted
+        if unknown.any():
+            result[unknown] = similar(members[pairs[unknown]])
+        return result
+
+    return similarity
+
+
+def _similarity_of(signatures: Callable[[pa.Array], Signatures], ids: pa.Array) -> Similarity:
     """Estimated similarity of pairs, for a bounded number of signatures at a time."""
 
     def similarity(pairs: Indices) -> npt.NDArray[np.float64]:
@@ -296,10 +299,6 @@ def _similarity_of(signatures: Callable[[pa.Array], Signatures], ids: pa.Array) 
         return result
 
     return similarity
-
-
-def _no_signatures(pairs: Indices) -> npt.NDArray[np.float64]:
-    raise ValueError("near_text edges cannot be verified without signatures")
 
 
 def _members_of(rows: pa.Table) -> tuple[pa.Table, Indices]:
@@ -338,18 +337,3 @@ def _positions(order: Indices) -> Indices:
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
     return places
-
-
-def _exact_keys(kind: str, values: list[str | None]) -> tuple[Indices, npt.NDArray[np.uint64]]:
-    """Rows that have a value, and its 128-bit key as two numbers, shape [rows, 2]."""
-    rows = [row for row, value in enumerate(values) if value]
-    data = b"".join(bytes.fromhex(digest(kind, values[row] or "")) for row in rows)
-    return np.asarray(rows, np.int64), np.frombuffer(data, "<u8").reshape(-1, 2)
-
-
-def _binary_column(keys: npt.NDArray[np.uint64]) -> pa.Array:
-    """Rows of numbers as binary values of 8 bytes a number."""
-    width = 8 * keys.shape[1]
-    data = pa.py_buffer(np.ascontiguousarray(keys, "<u8").tobytes())
-    fixed = pa.Array.from_buffers(pa.binary(width), len(keys), [None, data])
-    return fixed.cast(pa.binary())

@@ -1,47 +1,61 @@
-"""Dedup of pages before any download: signatures, the shuffle in which duplicates meet, clusters.
+"""Dedup of pages before any download: signatures, the shuffle in which duplicates meet, edges.
 
 Two steps. `signatures` (a part function) applies gate `dedup` and hashes each page that passes.
-`clusters` (a shuffle) brings pages together that share a URL, an exact text or a MinHash band, and
-ends in one process that verifies candidates, joins them and ranks them; its output goes back to
-the part each page came from, so that every later stage joins it without a shuffle.
+`edges` (a shuffle) brings pages together that share a URL, an exact text or a MinHash band, and
+verifies those that only may be alike; what holds is kept as a table. Keys and nodes are all that
+travels to find pairs; a signature travels once to each part that holds a candidate for its page.
 
-A cluster is knowledge, not a verdict: who survives is decided by gate `shard`.
+``keys -> pairs by key -> to the part of a: its pages -> to the part of b: verified, kept``
+
+What follows from edges is in `cluster_pages.py`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.clusters import band_rows, build_clusters, connected_components, edges_of_bucket
+from schemas.duplicate_rows import Edge
+from schemas.tables import schema_of
+from transforms.duplicate_keys import (
+    KINDS,
+    NEAR_TEXT,
+    PAIR_SCHEMA,
+    SPLIT,
+    Indices,
+    Numbers,
+    distinct_pairs,
+    key_rows,
+    pairs_of_keys,
+    part_of,
+    row_of,
+)
 from transforms.gates import RowGate, evaluate, ledger_rows
-from transforms.ledger import builtin_ledger
-from transforms.minhash import MinHashConfig, Signatures, signatures, text_hash
-from transforms.pages import PageFiles, Places, iter_page_texts, positions, read_pages, rows_with
+from transforms.minhash import MinHashConfig, Signatures, estimate_similarity, signatures, text_hash
+from transforms.pages import PageFiles, Places, iter_page_texts, read_pages, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 
 STAGE = "dedup"
-STEP_VERSION = 3
+STEP_VERSION = 4
 GATE = "dedup"
-ALL = "all"
-"""The bucket in which edges become clusters."""
 
-_EDGE_ENDS = ("id", "date", "length", "part")
-_EDGE_SCHEMA = pa.schema(
+_PAGE = 254
+"""Code of a row that tells of the page of node `a`."""
+_MEET_SCHEMA = pa.schema(
     [
-        pa.field("kind", pa.string()),
-        *(
-            pa.field(f"{end}_{name}", pa.int64() if name == "length" else pa.string())
-            for end in "ab"
-            for name in _EDGE_ENDS
-        ),
+        *PAIR_SCHEMA,
+        pa.field("id", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("length", pa.int64()),
+        pa.field("signature", pa.binary()),
     ]
 )
+"""Pairs, and the pages of their first ends: what travels to the parts of the second ends."""
+_VERIFY_PAIRS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,41 +130,18 @@ def _to_column(values: Signatures) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(width), len(values), [None, data])
 
 
-def _to_signatures(column: pa.ChunkedArray, config: MinHashConfig) -> Signatures:
+def to_signatures(column: pa.ChunkedArray, config: MinHashConfig) -> Signatures:
+    """The signatures of a column of the table, [rows, hashes]."""
     empty = signatures([], config)
     data = b"".join(column.to_pylist())
-    return np.frombuffer(data, empty.dtype).reshape(-1, config.bands * config.rows)
+    return np.frombuffer(data, empty.dtype).reshape(-1, config.hashes)
 
 
-@dataclass(eq=False)
-class EmitBands:
-    """Map side of the shuffle: the keys by which a part's pages meet others."""
-
-    output: str
-    config: DedupConfig
-
-    def __call__(self, part: Part) -> Iterator[Block]:
-        """Yield rows for each bucket, and at least an empty block for every one of them."""
-        files: SignedFiles = part.spec
-        pages = None
-        if files.signatures is not None:
-            pages = read_table(self.output, [files.signatures])
-        if pages is None:
-            pages = _empty_signed(self.config.minhash)
-        signed = _to_signatures(pages["signature"], self.config.minhash)
-        rows = pa.Table.from_batches(
-            [band_rows(pages, signed, self.config.minhash, self.config.buckets)]
-        )
-        rows = pa.concat_tables([rows, _record_rows(pages, rows.schema, self.config.buckets)])
-        rows = rows.append_column("part", pa.array([files.part] * len(rows), pa.string()))
-        names = [_bucket(number) for number in rows["bucket"].to_pylist()]
-        yield from split_rows(rows, names)
-        # Every bucket exists, so that the step ends in a commit even where nothing meets.
-        for number in range(self.config.buckets):
-            yield _bucket(number), rows.slice(0, 0)
-
-
-def _empty_signed(config: MinHashConfig) -> pa.Table:
+def read_signed(output: str, files: SignedFiles, config: MinHashConfig) -> pa.Table:
+    """The signed pages of a part; an empty table where it has none."""
+    found = read_table(output, some(files.signatures))
+    if found is not None:
+        return found
     names = ("id", "kind", "url", "date", "text_key")
     return pa.table(
         {
@@ -161,141 +152,136 @@ def _empty_signed(config: MinHashConfig) -> pa.Table:
     )
 
 
-def _bucket(number: int) -> str:
-    return f"{number:05d}"
-
-
-def _record_rows(pages: pa.Table, schema: pa.Schema, buckets: int) -> pa.Table:
-    """Rows by which the same record, read twice from different files, meets itself."""
-    ids = pages["id"].to_pylist()
-    return pa.table(
-        {
-            "bucket": pa.array([int(page_id[:8], 16) % buckets for page_id in ids], pa.int32()),
-            "kind": pa.array(["record"] * len(ids), pa.string()),
-            "key": pa.array([bytes.fromhex(page_id) for page_id in ids], pa.binary()),
-            "id": pages["id"],
-            "date": pages["date"],
-            "length": pages["length"],
-        }
-    ).cast(schema)
-
-
-def link_bucket(bucket: str, rows: pa.Table) -> Iterator[Block]:
-    """Reduce side: the edges of a bucket, with what clusters need to know of both ends."""
-    del bucket
-    is_record = pc.equal(rows["kind"], "record")
-    edges = edges_of_bucket(rows.filter(pc.invert(is_record)).drop_columns(["part"]))
-    order = [("id", "ascending"), ("part", "ascending")]
-    pages = rows.select(["id", "date", "length", "part"]).sort_by(order)
-    ends = {"kind": edges["kind"]}
-    for end in "ab":
-        found = pages.take(pa.array(positions(pages["id"], edges[end])))
-        ends |= {f"{end}_{name}": found[name] for name in _EDGE_ENDS}
-    yield ALL, pa.table(ends).cast(_EDGE_SCHEMA)
-    yield ALL, _same_records(rows.filter(is_record).sort_by(order))
-
-
-def _same_records(rows: pa.Table) -> pa.Table:
-    """Edges from a record's first part to every other part that holds the same record."""
-    ids = np.asarray(rows["id"].to_pylist(), dtype=object)
-    first = np.r_[True, ids[1:] != ids[:-1]] if len(ids) else np.empty(0, bool)
-    starts = np.flatnonzero(first)[np.cumsum(first) - 1] if len(ids) else np.empty(0, np.int64)
-    others = np.flatnonzero(~first)
-    ends: dict[str, pa.Array | pa.ChunkedArray] = {
-        "kind": pa.array(["record"] * len(others), pa.string())
-    }
-    for end, chosen in (("a", starts[others]), ("b", others)):
-        found = rows.take(pa.array(chosen, pa.int64()))
-        ends |= {f"{end}_{name}": found[name] for name in _EDGE_ENDS}
-    return pa.table(ends).cast(_EDGE_SCHEMA)
-
-
 @dataclass(eq=False)
-class BuildClusters:
-    """The last step: edges to clusters, written to a file for each part whose pages they name."""
+class EmitKeys:
+    """Map side: the keys of a part's pages, each to its bucket. A part's spec is its number."""
 
     output: str
     config: DedupConfig
     signed: Sequence[SignedFiles]
-    pages: int
-    """Pages that were signed."""
+
+    def __call__(self, part: Part) -> Iterator[Block]:
+        """Yield rows of `KEY_SCHEMA` by bucket, and an empty block for the part itself."""
+        number: int = part.spec
+        pages = read_signed(self.output, self.signed[number], self.config.minhash)
+        rows = key_rows(
+            number,
+            pages["id"].to_pylist(),
+            pages["text_key"].to_pylist(),
+            pages["url"].to_pylist(),
+            to_signatures(pages["signature"], self.config.minhash),
+            self.config.minhash,
+        )
+        buckets = rows["key"].to_numpy() % np.uint64(self.config.buckets)
+        yield from split_rows(rows, [f"keys {bucket:05d}" for bucket in buckets.tolist()])
+        yield f"part {number}", rows.slice(0, 0)
+
+
+def link_keys(bucket: str, rows: pa.Table) -> Iterator[Block]:
+    """First reduce: the pairs of a bucket of keys, each to the part of its first end."""
+    kind, _, name = bucket.partition(" ")
+    if kind == "part":
+        yield name, PAIR_SCHEMA.empty_table()
+        return
+    pairs = pairs_of_keys(rows)
+    yield from split_rows(pairs, _names(part_of(pairs["a"].to_numpy())))
+
+
+def _names(parts: Indices) -> list[str]:
+    return [str(part) for part in parts.tolist()]
+
+
+@dataclass(eq=False)
+class AttachPages:
+    """Second reduce: the pages of first ends, with their pairs, to the parts of the second ends."""
+
+    output: str
+    config: DedupConfig
+    signed: Sequence[SignedFiles]
+
+    def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
+        """Yield pairs and pages for every part that has a second end, and for this part itself."""
+        pages = read_signed(self.output, self.signed[int(bucket)], self.config.minhash)
+        pairs = distinct_pairs(*(rows[name].to_numpy() for name in PAIR_SCHEMA.names))
+        a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+        # What a report of a split says of `b` is no node: it stays here.
+        target = part_of(np.where(pairs["kind"].to_numpy() == SPLIT, a, b))
+        yield bucket, _MEET_SCHEMA.empty_table()
+        for number in np.unique(target).tolist():
+            chosen = np.flatnonzero(target == number)
+            nodes = np.unique(a[chosen])
+            yield str(number), _pair_rows(pairs.take(pa.array(chosen)))
+            yield str(number), _page_rows(nodes, pages.take(pa.array(row_of(nodes))))
+
+
+def _pair_rows(pairs: pa.Table) -> pa.Table:
+    for column in list(_MEET_SCHEMA)[len(PAIR_SCHEMA) :]:
+        pairs = pairs.append_column(column, pa.nulls(len(pairs), column.type))
+    return pairs
+
+
+def _page_rows(nodes: Numbers, pages: pa.Table) -> pa.Table:
+    facts = [pages[name] for name in ("id", "date", "length")]
+    signature = pages["signature"].cast(pa.binary())
+    kind, column = pa.array(np.full(len(nodes), _PAGE, np.uint8)), pa.array(nodes)
+    return pa.table([kind, column, column, *facts, signature], schema=_MEET_SCHEMA)
+
+
+@dataclass(eq=False)
+class CommitEdges:
+    """Last reduce: pairs whose second ends are in one part, verified and kept."""
+
+    output: str
+    config: DedupConfig
+    signed: Sequence[SignedFiles]
 
     def __call__(self, part: Part, rows: pa.Table, sink: PartSink) -> None:
-        """Verify, join, rank and write."""
-        is_record = pc.equal(rows["kind"], "record")
-        repeats = rows.filter(is_record)
-        self._write_by_part(
-            sink, "repeats", pa.table({"id": repeats["b_id"], "part": repeats["b_part"]})
-        )
-        sink.seen("distinct_pages", self.pages)
-        sink.count(
-            "distinct_pages",
-            kept=self.pages - len(repeats),
-            rejected={"same_record": len(repeats)},
-        )
-        ids = repeats.sort_by([("b_id", "ascending"), ("b_part", "ascending")])["b_id"]
-        sink.write("ledger", builtin_ledger(GATE, "page", ids, None, "same_record", "once"))
-        edges = rows.filter(pc.invert(is_record))
-        ends = [edges.select([f"{e}_{n}" for n in _EDGE_ENDS]) for e in "ab"]
-        members = pa.concat_tables([end.rename_columns(_EDGE_ENDS) for end in ends])
-        links = pa.table({"kind": edges["kind"], "a": edges["a_id"], "b": edges["b_id"]})
-        near = rows_with(edges, "kind", ["near_text"])
-        clusters = build_clusters(members, links, self._lookup(near), self.config.min_similarity)
-        # A record that stands in several parts belongs to the first of them.
-        members = members.sort_by([("id", "ascending"), ("part", "ascending")])
-        found = members.take(pa.array(positions(members["id"], clusters["id"])))
-        clusters = clusters.append_column("component", components(clusters))
-        for name in ("date", "length", "part"):
-            clusters = clusters.append_column(name, found[name])
-        sink.seen("clusters", len(clusters))
-        sink.count("clusters", kept=len(clusters))
-        for kind in sorted(set(clusters["kind"].to_pylist())):
-            chosen = rows_with(clusters, "kind", [kind])
-            sink.fact(f"clusters_{kind}", len(pc.unique(chosen["cluster_id"])))
-        self._write_by_part(sink, "clusters", clusters)
+        """Write `edges`; tell how many candidates there were, and what was split."""
+        number: int = part.spec
+        is_page = pc.equal(rows["kind"], _PAGE)
+        first = rows.filter(is_page).sort_by("a")
+        second = read_signed(self.output, self.signed[number], self.config.minhash)
+        found = rows.filter(pc.invert(is_page))
+        pairs = distinct_pairs(*(found[name].to_numpy() for name in PAIR_SCHEMA.names))
+        is_split = pc.equal(pairs["kind"], SPLIT)
+        splits, pairs = pairs.filter(is_split), pairs.filter(pc.invert(is_split))
+        near = pc.equal(pairs["kind"], NEAR_TEXT).to_numpy()
+        a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+        ends = np.searchsorted(first["a"].to_numpy(), a), row_of(b)
+        similarity = np.ones(len(pairs))
+        similarity[near] = self._similarity(first, ends[0][near], second, ends[1][near])
+        holds = ~near | (similarity >= self.config.min_similarity)
+        sink.fact("split_groups", len(splits))
+        sink.fact("split_group_rows", int(pc.sum(splits["b"]).as_py() or 0))
+        sink.fact("candidate_pairs", int(near.sum()))
+        sink.fact("similar_pairs", int(holds[near].sum()))
+        kept = np.flatnonzero(holds)
+        kinds = pa.array(KINDS).take(pairs["kind"].take(pa.array(kept)))
+        edges = [
+            kinds,
+            pa.array(similarity[kept]),
+            *self._facts(first, ends[0][kept], part_of(a[kept])),
+            *self._facts(second, ends[1][kept], part_of(b[kept])),
+        ]
+        order = [(name, "ascending") for name in ("kind", "a_id", "b_id", "a_part", "b_part")]
+        schema = schema_of(Edge)
+        sink.write("edges", pa.table(edges, names=schema.names).cast(schema).sort_by(order))
 
-    def _write_by_part(self, sink: PartSink, table: str, rows: pa.Table) -> None:
-        for name, chosen in split_rows(rows.drop_columns(["part"]), rows["part"]):
-            sink.write(table, chosen, file=name)
+    def _similarity(
+        self, first: pa.Table, at_a: Indices, second: pa.Table, at_b: Indices
+    ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        found = np.empty(len(at_a))
+        for start in range(0, len(at_a), _VERIFY_PAIRS):
+            chosen = slice(start, start + _VERIFY_PAIRS)
+            found[chosen] = estimate_similarity(
+                self._signatures(first, at_a[chosen]), self._signatures(second, at_b[chosen])
+            )
+        return found
 
-    def _lookup(self, near: pa.Table) -> "_SignatureLookup":
-        wanted: dict[str, set[str]] = {}
-        for end in "ab":
-            for name, page_id in zip(
-                near[f"{end}_part"].to_pylist(), near[f"{end}_id"].to_pylist(), strict=True
-            ):
-                wanted.setdefault(name, set()).add(page_id)
-        tables = [_empty_signed(self.config.minhash).select(["id", "signature"])]
-        for files in self.signed:
-            if files.part in wanted and files.signatures is not None:
-                found = read_table(self.output, [files.signatures], ["id", "signature"])
-                tables.append(rows_with(found, "id", sorted(wanted[files.part])))
-        rows = pa.concat_tables(tables)
-        return _SignatureLookup(rows["id"], _to_signatures(rows["signature"], self.config.minhash))
+    def _signatures(self, pages: pa.Table, places: Indices) -> Signatures:
+        return to_signatures(pages["signature"].take(pa.array(places)), self.config.minhash)
 
-
-@dataclass(frozen=True, slots=True)
-class _SignatureLookup:
-    ids: pa.ChunkedArray
-    values: Signatures
-
-    def __call__(self, wanted: pa.Array) -> Signatures:
-        rows = positions(self.ids, pa.chunked_array([wanted]))
-        if (rows < 0).any():
-            raise AssertionError("an edge names a page that has no signature")
-        return self.values[rows]
-
-
-def components(clusters: pa.Table) -> pa.Array:
-    """Of every cluster row, the id of the component that clusters of all kinds form together.
-
-    Clusters of different kinds overlap; only pages of one component can keep each other out.
-    """
-    ids = pc.unique(clusters["id"]).sort()
-    if not len(ids):
-        return pa.array([], pa.string())
-    column = pa.chunked_array([ids])
-    a = positions(column, clusters["id"])
-    b = positions(column, clusters["cluster_id"])
-    labels: npt.NDArray[np.int64] = connected_components(a, b, len(ids))
-    return ids.take(pa.array(labels[a]))
+    def _facts(self, pages: pa.Table, places: Indices, parts: Indices) -> list[pa.ChunkedArray]:
+        found = pages.select(["id", "date", "length"]).take(pa.array(places))
+        names = pa.array([self.signed[part].part for part in parts.tolist()], pa.string())
+        return [*found.columns, pa.chunked_array([names])]

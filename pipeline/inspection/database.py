@@ -129,6 +129,13 @@ def _unreadable(snapshot: Snapshot, view: str, error: Exception) -> InputError:
     return InputError(f"{where}: cannot be read: {first_line(error)}")
 
 
+def dict_rows(con: Any, query: str, *values: Any) -> list[dict[str, Any]]:
+    """The rows of a query with parameters, each by the names of its columns."""
+    cursor = con.execute(query, list(values))
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def first_line(error: Exception) -> str:
     """The line of a DuckDB error that says what is wrong."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]

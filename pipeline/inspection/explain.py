@@ -1,0 +1,131 @@
+"""Why a page was kept or not: its duplicates, how it is linked to them, and what the gates said."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.inspection.database import dict_rows, open_database
+from pipeline.inspection.snapshot import read_snapshot
+from pipeline.inspection.streams import Json
+from schemas.errors import InputError
+
+MAX_PAGES = 20
+"""Pages of one key that are explained: a URL may have been crawled many times."""
+MAX_MEMBERS = 20
+"""Members of a cluster that are listed."""
+MAX_STEPS = 100
+"""Edges of the longest path that is looked for."""
+MIN_PREFIX = 6
+"""Hexadecimal digits of an id that are enough to ask for it."""
+
+_VIEWS = ("documents", "texts", "edges", "clusters", "ledger")
+_PAGES = """
+    SELECT doc_id AS id, 'document' AS kind, url, title, date FROM documents
+    UNION ALL SELECT text_id, 'text', url, title, date FROM texts
+"""
+
+
+def explain(output: str, key: str) -> Json:
+    """What became of the pages of a key.
+
+    Args:
+        output: An output of `run`.
+        key: The URL of a page as it was crawled, or the id of a document or text; of an id the
+            first `MIN_PREFIX` digits are enough.
+
+    Returns:
+        `key`; `pages`: `id`, `kind`, `url`, `title`, `date`; for each its `clusters` (`kind`,
+        `cluster_id`, `rank`, `similarity`, `size`, `members` and the `path` of edges from the page
+        to the best-ranked member), `edges` of pages that are in no cluster, and the `ledger`:
+        `gate`, `rule`, `decisive`, `value`, `value_text`, `threshold`.
+
+    Raises:
+        InputError: No output, or no such page in it.
+    """
+    snapshot = read_snapshot(output)
+    with open_database(snapshot, _VIEWS) as con:
+        con.execute(f"CREATE TEMP VIEW pages AS {_PAGES}")
+        pages = _find(con, key)
+        if not pages:
+            raise InputError(
+                f"{key!r}: no page of {output} has this URL or id. Give the URL as it was crawled, "
+                f"or at least {MIN_PREFIX} hexadecimal digits of a doc_id or text_id"
+            )
+        for page in pages:
+            page["clusters"] = [_cluster(con, page["id"], row) for row in _joined(con, page["id"])]
+            linked = {row["kind"] for row in page["clusters"]}
+            page["edges"] = [row for row in _edges(con, [page["id"]]) if row["kind"] not in linked]
+            page["ledger"] = dict_rows(
+                con,
+                "SELECT gate, rule, decisive, value, value_text, threshold FROM ledger "
+                "WHERE id = ? AND node IS NULL ORDER BY gate, decisive DESC, rule",
+                page["id"],
+            )
+    return {"key": key, "pages": pages}
+
+
+def _find(con: Any, key: str) -> list[Json]:
+    if len(key) >= MIN_PREFIX and set(key) <= set("0123456789abcdef"):
+        where, value = "starts_with(id, ?)", key
+    else:
+        where, value = "url = ?", key
+    query = f"SELECT * FROM pages WHERE {where} ORDER BY date DESC, id LIMIT {MAX_PAGES}"
+    return dict_rows(con, query, value)
+
+
+def _joined(con: Any, page_id: str) -> list[Json]:
+    return dict_rows(
+        con,
+        "SELECT kind, cluster_id, rank, similarity FROM clusters WHERE id = ? ORDER BY kind",
+        page_id,
+    )
+
+
+def _cluster(con: Any, page_id: str, row: Json) -> Json:
+    members = dict_rows(
+        con,
+        "SELECT id, rank, similarity, clusters.date, length, any_value(url) AS url "
+        "FROM clusters LEFT JOIN pages USING (id) WHERE clusters.kind = ? AND cluster_id = ? "
+        f"GROUP BY ALL ORDER BY rank LIMIT {MAX_MEMBERS}",
+        row["kind"],
+        row["cluster_id"],
+    )
+    size = con.execute(
+        "SELECT count(*) FROM clusters WHERE kind = ? AND cluster_id = ?",
+        [row["kind"], row["cluster_id"]],
+    ).fetchone()[0]
+    path = _path(con, row["kind"], page_id, row["cluster_id"])
+    return row | {"size": size, "members": members, "path": path}
+
+
+def _path(con: Any, kind: str, start: str, end: str) -> list[Json]:
+    """The edges of a shortest path; none where the pages were compared without an edge."""
+    came: dict[str, Json] = {start: {}}
+    frontier = [start]
+    for _ in range(MAX_STEPS):
+        if end in came or not frontier:
+            break
+        found = []
+        for edge in _edges(con, frontier):
+            if edge["kind"] != kind:
+                continue
+            for here, there in ((edge["a"], edge["b"]), (edge["b"], edge["a"])):
+                if here in came and there not in came:
+                    came[there] = edge | {"a": here, "b": there}
+                    found.append(there)
+        frontier = found
+    path: list[Json] = []
+    while end in came and end != start:
+        path.append(came[end])
+        end = came[end]["a"]
+    return path[::-1]
+
+
+def _edges(con: Any, ids: Iterable[str]) -> list[Json]:
+    return dict_rows(
+        con,
+        "SELECT DISTINCT kind, a_id AS a, b_id AS b, similarity FROM edges "
+        "WHERE a_id <> b_id AND (list_contains(?, a_id) OR list_contains(?, b_id)) "
+        "ORDER BY similarity DESC, kind, a, b",
+        list(ids),
+        list(ids),
+    )
