@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from pipeline.contamination_steps import evaluation_images, image_identity
 from pipeline.runners import Build
 from pipeline.state import Commits, RunState
 from pipeline.steps import Rounds, Step, by_bucket, map_parts
@@ -237,6 +238,7 @@ def _answer_parts(state: RunState) -> list[Part]:
         state.snapshot("fetch"),
         settings.refs.buckets,
         state.block_lists,
+        image_identity(state),
         image_answers.STEP_VERSION,
     )
     return [
@@ -256,7 +258,7 @@ def _answers(state: RunState, missing: list[Part]) -> Build:
         if (paths := commit.files.get("images"))
     ]
     emit = image_answers.EmitAnswers(state.output, settings.refs)
-    commit_answers = image_answers.CommitAnswers(settings.block_lists)
+    commit_answers = image_answers.CommitAnswers(settings.block_lists, evaluation_images(state))
     parts = {part.spec: part for part in _answer_parts(state)}
     return partial(_answers_graph, state.output, sources, emit, commit_answers, parts)
 

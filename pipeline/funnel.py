@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 RULES_SHOWN = 3
 TABLES = (
-    "records", "rows", "pages", "distinct_pages", "documents", "texts", "captions", "image_records",
-    "clusters",
+    "records", "rows", "evaluation_items", "pages", "decontaminated_pages", "distinct_pages",
+    "decontaminated_captions", "documents", "texts", "captions", "image_records", "clusters",
     "image_nodes", "paragraphs", "interleaved", "interleaved_samples", "captioned_samples",
     "text", "text_samples", "image_refs", "images", "wanted_urls", "robots", "image_urls",
     "image_answers", "samples",

@@ -88,7 +88,7 @@ def find_inputs(inputs: Sequence[str], config: InputConfig = _AS_FOUND) -> list[
             )
     made = [
         InputFile(
-            file.fs.unstrip_protocol(file.path), source, int(file.info["size"]), _stamp(file.info)
+            file.fs.unstrip_protocol(file.path), source, int(file.info["size"]), stamp_of(file.info)
         )
         for file, source in zip(files, sources, strict=True)
     ]
@@ -223,7 +223,8 @@ def _list(fs: Any, path: str) -> list[_Found]:
     return found
 
 
-def _stamp(info: dict[str, Any]) -> str:
+def stamp_of(info: dict[str, Any]) -> str:
+    """What changes when the content of a file does, as its file system tells it."""
     for key in ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "created"):
         if info.get(key):
             return str(info[key])

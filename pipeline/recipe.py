@@ -24,6 +24,7 @@ from schemas.shards import ShardFormat
 from transforms import candidates, select_images
 from transforms.assign import parse_captioned_gate
 from transforms.block_lists import BlockListConfig
+from transforms.contamination_items import DecontaminationConfig
 from transforms.document_gate import check_document_gate
 from transforms.document_rules import DocumentGate, parse_document_gate
 from transforms.duplicates import DedupConfig
@@ -84,6 +85,7 @@ class Settings:
     refs: RefsConfig = field(default_factory=RefsConfig)
     fetch: FetchConfig = field(default_factory=FetchConfig)
     block_lists: BlockListConfig = field(default_factory=BlockListConfig)
+    decontamination: DecontaminationConfig = field(default_factory=DecontaminationConfig)
     captions: CaptionConfig = field(default_factory=CaptionConfig)
     shards: ShardFormat = field(default_factory=ShardFormat)
     splits: SplitConfig = field(default_factory=SplitConfig)
@@ -197,9 +199,10 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     try:
         settings = msgspec.convert(plain, Settings, strict=True)
     except RecipeError as e:
-        # The shard format checks itself, and so do block lists, which say whose error it is.
+        # The shard format checks itself, and so do sections that say whose error it is.
         said = str(e)
-        raise RecipeError(said if said.startswith("block_lists") else f"shards: {said}") from e
+        named = said.startswith(("block_lists", "decontamination"))
+        raise RecipeError(said if named else f"shards: {said}") from e
     except msgspec.ValidationError as e:
         message, _, where = str(e).partition(" - at ")
         raise RecipeError(f"{where.strip('`').removeprefix('$.') or 'recipe'}: {message}") from e

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline import publish
+from pipeline.contamination_steps import find_tables
 from pipeline.inputs import find_inputs
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, load_recipe
@@ -95,7 +96,8 @@ def prepare(options: RunOptions) -> RunState:
     recipe, output = check_options(options)
     blocked = BlockLists.load(recipe.settings.block_lists)
     files = find_inputs(options.inputs, recipe.settings.input)
-    return RunState(output, recipe, files, block_lists=blocked.identity)
+    tables = find_tables(recipe.settings.decontamination)
+    return RunState(output, recipe, files, block_lists=blocked.identity, evaluation_tables=tables)
 
 
 def normal_output(output: str) -> str:

@@ -8,31 +8,34 @@ that computes it. Parts without a commit record are run; everything else is left
 from functools import partial
 from typing import Any
 
+from pipeline.contamination_steps import (
+    CONTAMINATION,
+    EVALUATION,
+    contamination_file,
+    removed_texts,
+)
+from pipeline.dedup_steps import CLUSTERS, EDGES, SIGNATURES
 from pipeline.fetch_steps import ANSWERS, IMAGES, ROBOTS, WANTED
 from pipeline.inputs import slice_inputs
 from pipeline.runners import Build
 from pipeline.state import RunState
-from pipeline.steps import Rounds, Step, by_bucket, map_parts
+from pipeline.steps import Rounds, Step, by_bucket, map_parts, page_files
 from schemas.ids import digest
 from transforms import (
     assign,
     candidates,
-    clusters,
     document_gate,
-    duplicates,
     extract,
     extract_rows,
     gates,
     image_facts,
     interleave,
-    minhash,
     refs,
     samples,
     select_images,
     text_scores,
     warc,
 )
-from transforms.pages import PageFiles
 from transforms.select_images import KeptFiles
 from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
 from transforms.sink import Part
@@ -64,92 +67,17 @@ def _extract(state: RunState, missing: list[Part]) -> Build:
     return map_parts("Extract", extract.STAGE, state.output, missing, function)
 
 
-def _page_files(state: RunState, name: str) -> PageFiles:
-    tables = ("documents", "texts", "captions", "scores_text", "image_records")
-    files = {table: state.file("extract", name, table) for table in tables}
-    return PageFiles(part=name, **files)
-
-
-# --- dedup: signatures of the pages past gate dedup, and clusters of duplicates
-
-
-def _signature_parts(state: RunState) -> list[Part]:
-    config = digest(
-        state.recipe.section("gates.dedup", "dedup.minhash"),
-        duplicates.STEP_VERSION,
-        minhash.STEP_VERSION,
-        gates.STEP_VERSION,
-    )
-    return [
-        Part(
-            f"signatures-{name}",
-            digest(commit.name, config)[:16],
-            _page_files(state, name),
-            sum(counts.kept for counts in commit.counts.values()),
-        )
-        for name, commit in sorted(state.commits["extract"].items())
-    ]
-
-
-def _sign(state: RunState, missing: list[Part]) -> Build:
-    settings = state.recipe.settings.dedup
-    function = duplicates.SignPages(state.output, state.recipe.gates.dedup, settings)
-    return map_parts("SignPages", duplicates.STAGE, state.output, missing, function)
-
-
-def _signed(state: RunState) -> list[duplicates.SignedFiles]:
-    return [
-        duplicates.SignedFiles(name, state.file("signatures", f"signatures-{name}", "signatures"))
-        for name in sorted(state.commits["extract"])
-    ]
-
-
-def _cluster_parts(state: RunState) -> list[Part]:
-    fingerprint = digest(
-        state.snapshot("signatures"),
-        state.recipe.section("dedup"),
-        duplicates.STEP_VERSION,
-        clusters.STEP_VERSION,
-    )
-    return [Part("clusters-all", fingerprint[:16])]
-
-
-def _cluster(state: RunState, missing: list[Part]) -> Build:
-    settings = state.recipe.settings.dedup
-    signed = _signed(state)
-    parts = [Part(files.part, "", files) for files in signed]
-    emit = duplicates.EmitBands(state.output, settings)
-    pages = sum(commit.counts["pages"].kept for commit in state.commits["signatures"].values())
-    build = duplicates.BuildClusters(state.output, settings, signed, pages)
-    return partial(_cluster_graph, state.output, parts, emit, build, missing[0])
-
-
-def _cluster_graph(
-    output: str, parts: list[Part], emit: Any, build: Any, target: Part, pipeline: Any
-) -> None:
-    (
-        pipeline
-        | "EmitBands" >> EmitBlocks(duplicates.STAGE, parts, emit)
-        | "LinkBuckets" >> RegroupBlocks(duplicates.STAGE, duplicates.link_bucket)
-        | "BuildClusters" >> CommitBlocks(duplicates.STAGE, output, partial(_always, target), build)
-    )
-
-
-def _always(part: Part, bucket: str, rows: Any) -> Part:
-    del bucket, rows
-    return part
-
-
 # --- refs: images worth having, how often they are used, and which have bytes already
 
 
 def _kept_files(state: RunState, name: str) -> KeptFiles:
     found = state.commits["clusters"]["clusters-all"].files
     return KeptFiles(
-        pages=_page_files(state, name),
+        pages=page_files(state, name),
         signatures=state.file("signatures", f"signatures-{name}", "signatures"),
         clusters=found.get("clusters", {}).get(name),
         repeats=found.get("repeats", {}).get(name),
+        contamination=contamination_file(state, name),
     )
 
 
@@ -163,9 +91,12 @@ def _select_parts(state: RunState) -> list[Part]:
     return [
         Part(
             f"select-{name}",
-            digest(commit.name, state.commits["signatures"][f"signatures-{name}"].name, config)[
-                :16
-            ],
+            digest(
+                commit.name,
+                state.commits["signatures"][f"signatures-{name}"].name,
+                removed_texts(state, name),
+                config,
+            )[:16],
             _kept_files(state, name),
             sum(counts.kept for counts in commit.counts.values()),
         )
@@ -354,8 +285,11 @@ def _samples_graph(
 
 STEPS: tuple[Step | Rounds, ...] = (
     Step("extract", "extract", _extract_parts, _extract),
-    Step("dedup", "signatures", _signature_parts, _sign),
-    Step("dedup", "clusters", _cluster_parts, _cluster),
+    EVALUATION,
+    SIGNATURES,
+    CONTAMINATION,
+    EDGES,
+    CLUSTERS,
     Step("refs", "select", _select_parts, _select),
     Step("refs", "images", _image_parts, _images),
     WANTED,

@@ -18,6 +18,16 @@ Commits = dict[str, Commit]
 """Part name -> its commit."""
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationTable:
+    """A file of evaluation items."""
+
+    url: str
+    size: int
+    stamp: str
+    """Changes when the file's content does."""
+
+
 @dataclass
 class RunState:
     """A run in progress."""
@@ -35,6 +45,7 @@ class RunState:
     """Commits of answers that this run has made."""
     block_lists: str = ""
     """What identifies the content of the block lists."""
+    evaluation_tables: list[EvaluationTable] = field(default_factory=list)
 
     def snapshot(self, step: str) -> str:
         """A hash of everything a step has committed."""

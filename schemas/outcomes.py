@@ -47,18 +47,23 @@ CONTENT_OUTCOMES = (
 BLOCK_LISTED = ("blocked_domain", "blocked_url", "blocked_image", "blocked_phash")
 """Hits of block lists."""
 
+CONTAMINATED = "contaminated"
+"""The image is one of an evaluation item."""
+
 REFUSALS = (
     "bad_url",
     "blocked_address",
     "robots",
     "robots_unreachable",
     "opt_out",
+    CONTAMINATED,
     *BLOCK_LISTED,
 )
 """We did not ask, or do not keep what came: each is a decision, and a row of the ledger.
 `blocked_address`: the host is at an address that is not public; `robots`: its robots.txt forbids
 it; `robots_unreachable`: it could not be read, which forbids everything (RFC 9309, 2.3.1.4);
-`opt_out`: the answer reserves its use; the last four are hits of block lists."""
+`opt_out`: the answer reserves its use; `contaminated`: only of `image_answers`, whatever `images`
+says; the last four are hits of block lists."""
 
 _NAMED = frozenset({OK, *CRAWL_OUTCOMES, *NETWORK_OUTCOMES, *CONTENT_OUTCOMES, *REFUSALS})
 _STATUS = re.compile(r"http_[1-5][0-9][0-9]")

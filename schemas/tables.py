@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from schemas import fetch_rows, rows
+from schemas import contamination_rows, duplicate_rows, fetch_rows, rows
 
 _SCALARS: dict[type, pa.DataType] = {
     str: pa.string(),
@@ -97,7 +97,12 @@ TABLES: dict[str, type] = {
     "planned_urls": fetch_rows.PlannedUrl,
     "robots": fetch_rows.RobotsFile,
     "thumbnails": fetch_rows.Thumbnail,
-    "clusters": rows.Cluster,
+    "edges": duplicate_rows.Edge,
+    "clusters": duplicate_rows.Cluster,
+    "evaluation_texts": contamination_rows.EvaluationText,
+    "evaluation_ngrams": contamination_rows.EvaluationNgram,
+    "evaluation_images": contamination_rows.EvaluationImage,
+    "contamination": contamination_rows.Contamination,
     "ledger": rows.LedgerRow,
     "failures": rows.Failure,
     "samples": rows.Sample,

@@ -18,11 +18,11 @@ from pipeline.run import locked
 
 STREAMS = ("captioned", "interleaved", "text")
 STEPS = (
-    "extract", "signatures", "clusters", "select", "images", "wanted", "robots", "fetch", "answers",
-    "candidates", "samples", "write",
+    "extract", "evaluation", "signatures", "contamination", "clusters", "select", "images",
+    "wanted", "robots", "fetch", "answers", "candidates", "samples", "write",
 )  # fmt: skip
-ASKING = ("wanted", "robots", "fetch")
-"""Steps without a part where no contact is set."""
+ASKING = ("evaluation", "contamination", "wanted", "robots", "fetch")
+"""Steps without a part where neither evaluation tables nor a contact are set."""
 FILES = 3
 PAGES = 12
 

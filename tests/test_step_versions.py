@@ -41,8 +41,10 @@ from transforms import (
     candidates,
     captions,
     clusters,
+    contamination,
     corpus_formats,
     document_gate,
+    duplicate_keys,
     duplicates,
     extract,
     extract_rows,
@@ -66,11 +68,15 @@ from transforms import (
     write_shards,
 )
 from transforms.charset import decode_html
+from transforms.contamination_items import DecontaminationConfig
 from transforms.document_rules import parse_document_gate
 from transforms.input_columns import InputConfig
 from transforms.input_parquet import ParquetTable
 from transforms.input_rows import BadRow, InputDocument
 from transforms.input_separated import SeparatedTable
+from transforms.pages import PageFiles
+from transforms.select_images import KeptFiles
+from transforms.sink import Part, PartSink
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 
@@ -299,24 +305,35 @@ def run_clusters() -> Any:
         ("d" * 32, date(3), TEXTS["german"], "http://x/"),
         ("e" * 32, date(4), TEXTS["chinese"], "http://w/"),
     ]
-    table = pa.table(
+    ids = [page[0] for page in pages]
+    signed = minhash.signatures([page[2] for page in pages], config)
+    rows = duplicate_keys.key_rows(
+        0, ids, [minhash.text_hash(page[2]) for page in pages], [page[3] for page in pages],
+        signed, config,
+    )  # fmt: skip
+    pairs = duplicate_keys.pairs_of_keys(rows)
+    members = pa.table(
         {
-            "id": [page[0] for page in pages],
+            "id": ids,
             "date": [page[1] for page in pages],
             "length": [len(page[2]) for page in pages],
-            "url": [page[3] for page in pages],
-            "text_key": [minhash.text_hash(page[2]) for page in pages],
         }
     )
-    signed = minhash.signatures([page[2] for page in pages], config)
-    rows = clusters.band_rows(table, signed, config, 4)
-    edges = clusters.edges_of_bucket(pa.Table.from_batches([rows]))
-    places = {page[0]: number for number, page in enumerate(pages)}
+    chain = [("near_text", 0, 1), ("near_text", 1, 2), ("url", 0, 3), ("near_text", 3, 4)]
+    edges = pa.table(
+        {
+            "kind": [kind for kind, _, _ in chain],
+            "a": [ids[a] for _, a, _ in chain],
+            "b": [ids[b] for _, _, b in chain],
+            "similarity": [1.0 if kind == "url" else 0.9 for kind, _, _ in chain],
+        }
+    )
 
-    def look_up(ids: pa.Array) -> Any:
-        return signed[[places[page_id] for page_id in ids.to_pylist()]]
+    def look_up(wanted: pa.Array) -> Any:
+        return signed[[ids.index(page_id) for page_id in wanted.to_pylist()]]
 
-    return [rows, edges, clusters.build_clusters(table, edges, look_up, 0.5)]
+    built = clusters.build_clusters(members, edges, look_up, 0.5)
+    return [rows, pairs, built.rows, built.cut_components, built.cut_pages]
 
 
 def run_gates() -> Any:
@@ -385,6 +402,48 @@ def run_document_gate() -> Any:
         decided.documents.keep, decided.node_keep, decided.no_image,
         decided.ledger("shard.interleaved", documents, table),
     ]  # fmt: skip
+
+
+def run_contamination() -> Any:
+    """What small tables are known by, and what of a part holds an item of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        items = [
+            {"id": 1, "question": TEXTS["english"], "sha256": "ab" * 32, "phash": 7},
+            {"id": 2, "question": TEXTS["german"]},
+            {"id": 3, "question": "Too short."},
+        ]
+        table = Path(folder) / "quiz.jsonl"
+        table.write_text("".join(json.dumps(item) + "\n" for item in items))
+        captions = {
+            "caption_id": ["a", "b"], "page_url": ["http://x/"] * 2,
+            "text": [TEXTS["english"][:150], "A boat"],
+        }  # fmt: skip
+        (Path(folder) / "captions").mkdir()
+        pq.write_table(pa.table(captions), Path(folder) / "captions" / "a.parquet")
+        build = contamination.BuildEvaluation(DecontaminationConfig(ngram=8))
+        found: list[Any] = []
+        with PartSink("dedup", folder, Part("evaluation-all", "f", (str(table),))) as sink:
+            build(Part("evaluation-all", "f", (str(table),)), sink)
+            known = sink.publish()
+        files = {name: next(iter(paths.values())) for name, paths in known.files.items()}
+        match = contamination.MatchTexts(
+            folder,
+            contamination.EvaluationFiles(files["evaluation_texts"], files["evaluation_ngrams"]),
+            0.2,
+        )
+        match.setup()
+        pages = PageFiles("a", None, None, "captions/a.parquet", None, None)
+        with PartSink("dedup", folder, Part("contamination-a", "f")) as sink:
+            match(Part("contamination-a", "f", KeptFiles(pages, None, None, None)), sink)
+            matched = sink.publish()
+        for commit in (known, matched):
+            found.append([commit.details, commit.facts])
+            for name, paths in sorted(commit.files.items()):
+                found.append([name, pq.read_table(Path(folder) / next(iter(paths.values())))])
+        matcher = contamination.ImageMatcher(folder, files["evaluation_images"], 2)
+        for row in matcher.find("http://x/1.png", None, 5):
+            found.append([row, matcher.refused(row)])
+        return found
 
 
 def run_shards() -> Any:
@@ -567,7 +626,8 @@ words = { value = "words", min = 10 }
 
 _EXTRACT = (extract, warc, interleave, text_scores, image_facts)
 _SIGNATURES = (*_EXTRACT, duplicates, minhash, gates)
-_CLUSTERS = (*_SIGNATURES, clusters)
+_EDGES = _SIGNATURES
+_CLUSTERS = (*_EDGES, clusters)
 _SELECT = (*_CLUSTERS, select_images)
 _IMAGES = (*_SELECT, refs)
 _ANSWERS = (*_IMAGES, image_answers)
@@ -582,9 +642,10 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "image_facts": ((image_facts,), run_image_facts),
     "image_codec": ((image_codec,), run_image_codec),
     "minhash": ((minhash,), run_minhash),
-    "clusters": ((clusters, minhash), run_clusters),
+    "clusters": ((clusters, duplicates, minhash), run_clusters),
     "gates": ((gates,), run_gates),
     "document_gate": ((document_gate, gates), run_document_gate),
+    "contamination": ((contamination, minhash), run_contamination),
     "shards": ((shards, image_codec), run_shards),
     "input_tables": ((input_tables,), run_input_tables),
     "corpus_formats": ((corpus_formats,), run_corpus_formats),
@@ -596,6 +657,7 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
 PIPELINE: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "run.extract": (_EXTRACT, "extract", ""),
     "run.signatures": (_SIGNATURES, "dedup", "signatures-"),
+    "run.edges": (_EDGES, "dedup", "edges-"),
     "run.clusters": (_CLUSTERS, "dedup", "clusters-"),
     "run.select": (_SELECT, "refs", "select-"),
     "run.images": (_IMAGES, "refs", "images-"),

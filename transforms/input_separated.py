@@ -46,7 +46,7 @@ class SeparatedTable(Table):
 
     def columns(self, url: str) -> list[str]:
         """The fields of the first row, header or not. Raises `InputRowError`."""
-        for row in self._rows(url, 0, None):
+        for row in self.rows(url, 0, None):
             if isinstance(row, BadRow):
                 raise InputRowError(f"first row: {row.error}")
             return row[1]
@@ -81,7 +81,7 @@ class SeparatedTable(Table):
     ) -> Iterator[tuple[str, Values] | BadRow]:
         layout = self._layout(url)
         is_header = layout.header and start == 0
-        for row in self._rows(url, start, end):
+        for row in self.rows(url, start, end):
             if is_header:
                 is_header = False
                 continue
@@ -96,9 +96,10 @@ class SeparatedTable(Table):
             # An empty cell of a table of texts is no value.
             yield place, [None if at is None else cells[at] or None for at in layout.places]
 
-    def _rows(
+    def rows(
         self, url: str, start: int, end: int | None
     ) -> Iterator[tuple[str, list[str]] | BadRow]:
+        """Place and fields of each row of a slice, the header line among them."""
         if self._quoted:
             with open_file(url) as file:
                 yield from _quoted_rows(decompressed(file), self._separator)

@@ -4,6 +4,7 @@ It sees what the page says of an image, before any byte of it. Documents whose e
 ranked page has are left out here; nearer judgement waits for gate `shard`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ from transforms.pages import (
 from transforms.sink import Part, PartSink
 from transforms.table_files import iter_batches, read_table
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "fetch"
 
 PAGE_COLUMNS = [
@@ -73,10 +74,20 @@ class KeptFiles:
     signatures: str | None
     clusters: str | None
     repeats: str | None
+    contamination: str | None = None
+    """What holds an evaluation item; None where nothing does, or nothing was looked for."""
+
+
+def contaminated_ids(output: str, files: KeptFiles, kinds: Sequence[str]) -> pa.Array:
+    """Ids of what decontamination removed of a part: `document`, `text` or `caption`."""
+    found = read_table(output, some(files.contamination), ["kind", "id"])
+    if found is None:
+        return pa.array([], pa.string())
+    return rows_with(found, "kind", kinds)["id"].combine_chunks()
 
 
 def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
-    """The pages of a part that passed gate `dedup`, each record once."""
+    """The pages of a part that passed gate `dedup` and decontamination, each record once."""
     pages = read_pages(output, files.pages)
     signed = read_table(output, some(files.signatures), ["id"])
     if signed is None:
@@ -86,7 +97,8 @@ def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
     if repeats is not None:
         again = pc.is_in(pages["id"], value_set=repeats["id"].combine_chunks())
         pages = pages.filter(pc.invert(again))
-    return pages
+    removed = contaminated_ids(output, files, ("document", "text"))
+    return pages.filter(pc.invert(pc.is_in(pages["id"], value_set=removed)))
 
 
 def exact_duplicates(output: str, files: KeptFiles) -> pa.Array:
@@ -130,9 +142,12 @@ class SelectImages:
                     if name not in nodes.column_names:
                         nodes = nodes.append_column(name, take_or_null(pages[name], rows))
                 self._judge(sink, "image_nodes", self.image_gate, "image", nodes)
+        contaminated = contaminated_ids(self.output, files, ("caption",))
         for path in files.pages.paths("captions"):
             for batch in iter_batches(self.output, path, 8192):
-                self._captions(sink, pa.Table.from_batches([batch]), pages, places)
+                captions = pa.Table.from_batches([batch])
+                removed = pc.is_in(captions["caption_id"], value_set=contaminated)
+                self._captions(sink, captions.filter(pc.invert(removed)), pages, places)
 
     def _documents(self, files: KeptFiles, sink: PartSink) -> pa.Table:
         """Documents with a text of their own; the others are counted as duplicates."""
@@ -193,7 +208,7 @@ class SelectImages:
         lost = pa.array(rows < 0)
         self._builtin(
             sink, table, kind, ids.filter(lost), None if nodes is None else nodes.filter(lost),
-            "document_rejected", "its document passes gate dedup and is no duplicate",
+            "document_rejected", "its document passes gate dedup and decontamination, once",
         )  # fmt: skip
 
     def _builtin(

@@ -5,6 +5,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from pipeline.inspection.contamination import contamination_facts
 from pipeline.inspection.database import broken_file, first_line, open_database, view_files
 from pipeline.inspection.image_answers import answer_facts
 from pipeline.inspection.snapshot import RunRecord, Snapshot, TableRecord, read_snapshot
@@ -20,6 +21,8 @@ STREAM_TABLES = {
     "text": ("text", "text_samples"),
 }
 """The tables of stage `shard` whose rows are what a stream is made of."""
+EVALUATION_ITEMS = "evaluation_items"
+"""The table of stage `dedup` that counts what decontamination looked for."""
 
 
 def inspect_output(output: str) -> dict[str, Any]:
@@ -31,6 +34,8 @@ def inspect_output(output: str) -> dict[str, Any]:
         `stages`: stage -> `status`, `seconds`, `parts`, `facts`, and `tables`: table -> `in`,
         `kept`, `rejected`, `failed`, `rejected_by_rule`, `failed_by_error`.
         `images`: what became of image URLs (`image_answers.answer_facts`); null before stage fetch.
+        `contamination`: what held an evaluation item (`contamination.contamination_facts`); null
+        where nothing was looked for.
         `streams`: stream -> its measures, for the streams that have a manifest or an index:
         `samples`, `shards`, `bytes`, and `splits` with the same for each split. With an index:
         `images`, `characters`, `text_length`, `languages`, `sites` (how many), `top_sites`,
@@ -46,13 +51,14 @@ def inspect_output(output: str) -> dict[str, Any]:
         InputError: There is no output, or a file of it is there and cannot be read.
     """
     snapshot = read_snapshot(output)
-    images, streams = _images_and_streams(snapshot)
+    images, contamination, streams = _measures(snapshot)
     return {
         "output": output,
         "complete": not snapshot.problems,
         "problems": snapshot.problems,
         **_run_facts(snapshot.run),
         "images": images,
+        "contamination": contamination,
         "streams": streams,
     }
 
@@ -86,14 +92,18 @@ def _counts(counts: TableRecord) -> Json:
     return plain
 
 
-def _images_and_streams(snapshot: Snapshot) -> tuple[Json | None, Json]:
+def _measures(snapshot: Snapshot) -> tuple[Json | None, Json | None, Json]:
+    """Of images, of contamination, and of the streams."""
     images: Json | None = None
+    contamination: Json | None = None
     found: Json = {}
-    used = ["samples", "image_answers", *(f"index_{stream}" for stream in STREAMS)]
+    used = ["samples", "image_answers", "contamination", *(f"index_{stream}" for stream in STREAMS)]
     with open_database(snapshot, used) as con:
         try:
             if snapshot.tables.get("image_answers"):
                 images = answer_facts(con)
+            if _looked_for_items(snapshot.run):
+                contamination = contamination_facts(con)
             indexed = [stream for stream in STREAMS if stream in snapshot.indexes]
             for stream in indexed:
                 _check_index(con, snapshot, stream)
@@ -114,7 +124,13 @@ def _images_and_streams(snapshot: Snapshot) -> tuple[Json | None, Json]:
     for stream, facts in found.items():
         facts["judged"] = _judged(snapshot.run, stream)
         _compare(snapshot, stream, facts)
-    return images, found
+    return images, contamination, found
+
+
+def _looked_for_items(run: RunRecord | None) -> bool:
+    """Whether the run knew evaluation items."""
+    dedup = None if run is None else run.stages.get("dedup")
+    return dedup is not None and EVALUATION_ITEMS in dedup.tables
 
 
 def _check_index(con: Any, snapshot: Snapshot, stream: str) -> None:

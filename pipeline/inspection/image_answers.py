@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.inspection.database import dict_rows
 from pipeline.inspection.streams import Json
 
 TOP_HOSTS = 20
@@ -35,25 +36,19 @@ def answer_facts(con: Any) -> Json:
         "urls": urls,
         "ok": ok,
         "bytes": size,
-        "by_outcome": _rows(
+        "by_outcome": dict_rows(
             con, "SELECT outcome, count(*) AS urls FROM answered GROUP BY ALL ORDER BY 2 DESC, 1"
         ),
         "hosts": hosts,
-        "by_host": _rows(
+        "by_host": dict_rows(
             con,
             "SELECT host, count(*) AS urls, count(*) FILTER (ok) AS ok, "
             "mode(outcome ORDER BY outcome) FILTER (NOT ok) AS mostly "
             f"FROM answered GROUP BY host ORDER BY 2 DESC, 1 LIMIT {TOP_HOSTS}",
         ),
-        "by_type": _rows(
+        "by_type": dict_rows(
             con,
             "SELECT type, count(*) AS urls, count(*) FILTER (ok) AS ok "
             f"FROM answered GROUP BY type ORDER BY 2 DESC, 1 NULLS LAST LIMIT {TOP_TYPES}",
         ),
     }
-
-
-def _rows(con: Any, query: str) -> list[Json]:
-    cursor = con.execute(query)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

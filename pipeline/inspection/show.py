@@ -118,6 +118,9 @@ def render(facts: Json, console: Console) -> None:
     if facts["images"] is not None and facts["images"]["urls"]:
         console.print()
         _render_images(facts["images"], console)
+    if facts["contamination"] is not None:
+        console.print()
+        _render_contamination(facts["contamination"], console)
     for stream, measures in facts["streams"].items():
         console.print()
         _render_stream(stream, measures, console)
@@ -150,6 +153,37 @@ def _render_images(facts: Json, console: Console) -> None:
         if distinct > LIST_ROWS:
             table.add_row(Text(f"and {distinct - LIST_ROWS:,} more", "dim"), "", "", "", "")
         console.print(table)
+
+
+def _render_contamination(facts: Json, console: Console) -> None:
+    """Print what held an evaluation item: by benchmark, then what was removed."""
+    removed, benchmarks = facts["removed"], facts["benchmarks"]
+    console.print(
+        Text("contamination", "bold")
+        + f"  {removed:,} removed for items of {benchmarks:,} "
+        + f"benchmark{'' if benchmarks == 1 else 's'}"
+    )
+    if not removed:
+        return
+    counts = ("items", "documents", "texts", "captions", "images")
+    table = _table("benchmark", *counts, right=range(1, len(counts) + 1))
+    for row in facts["by_benchmark"][:LIST_ROWS]:
+        table.add_row(printable(row["benchmark"], 40), *(f"{row[name]:,}" for name in counts))
+    if benchmarks > LIST_ROWS:
+        table.add_row(Text(f"and {benchmarks - LIST_ROWS:,} more", "dim"))
+    console.print(table)
+    table = _table("removed", "benchmark", "item", "match", "url")
+    for row in facts["rows"][:LIST_ROWS]:
+        match = row["match"]
+        if row["overlap"] is not None:
+            match = f"{row['overlap']:.0%} of {row['field']}"
+        elif row["distance"]:
+            match = f"{match}, {row['distance']} bits"
+        shown = (row["kind"], row["benchmark"], row["item"], match, row["url"])
+        table.add_row(*(printable(value, 60) for value in shown))
+    if removed > LIST_ROWS:
+        table.add_row(Text("table contamination has all", "dim"))
+    console.print(table)
 
 
 def size(count: int | None) -> str:

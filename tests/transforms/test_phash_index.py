@@ -63,3 +63,15 @@ def test_index_of_similar_hashes_answers_as_brute_force(start, distance, bits):
     differing = int(np.bitwise_count(hashes ^ np.uint64(value)).min())
     expected = differing if differing <= distance else None
     assert PhashIndex(hashes, distance).nearest(value) == expected
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4, 7, 8, 16])
+def test_all_hashes_within_the_distance_are_given(distance):
+    index = PhashIndex(HASHES, distance)
+    rng = np.random.default_rng(distance)
+    for number in range(40):
+        bits = rng.choice(64, rng.integers(0, distance + 3), replace=False)
+        value = flipped(int(HASHES[number]), map(int, bits))
+        near = np.unique(HASHES[np.bitwise_count(HASHES ^ np.uint64(value)) <= distance])
+        assert index.within(value).tolist() == near.tolist()
+        assert index.within(value - 2**64 if value >> 63 else value).tolist() == near.tolist()
