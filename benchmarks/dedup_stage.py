@@ -1,9 +1,8 @@
 """The stage from signatures to clusters at growing sizes: time, memory, bytes that are shuffled.
 
 Ids and signatures are made up, so that a million pages take seconds to make: one in five is a near
-copy (nine of ten hashes) and one in fifty a true copy of a page before it, and families of copies
-grow as they do on the web, some to hundreds. The steps are those of a run, on one core; each size
-is a process of its own.
+copy (nine of ten hashes) and one in fifty a true copy of a page before it, copies of copies among
+them. The steps are those of a run, on one core; each size is a process of its own.
 """
 
 import argparse
@@ -75,11 +74,11 @@ def measure_stage(scale: Scale, folder: Path) -> Outcome:
 
 
 def make_signatures(size: int, hashes: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint32]]":
-    """Signatures of pages, [size, hashes]; a page and the one it is a copy of are far apart."""
+    """Signatures of pages, [size, hashes]; a page and the one it is a copy of stand far apart."""
     rng = np.random.default_rng(SEED)
     values = rng.integers(0, 2**32, (size, hashes), dtype=np.uint32)
     kind = rng.random(size)
-    # The product of two uniform numbers favours early pages: their families grow large.
+    # The product of two uniform numbers favours early pages, so some have many copies.
     source = (rng.random(size) * rng.random(size) * np.arange(size)).astype(np.int64)
     for page in np.flatnonzero(kind < NEAR + EXACT).tolist():
         kept = rng.random(hashes) < (SAME_HASHES if kind[page] < NEAR else 1.0)

@@ -18,8 +18,8 @@ from pipeline.run import locked
 
 STREAMS = ("captioned", "interleaved", "text")
 STEPS = (
-    "extract", "evaluation", "signatures", "contamination", "clusters", "select", "images",
-    "wanted", "robots", "fetch", "answers", "candidates", "samples", "write",
+    "extract", "evaluation", "signatures", "contamination", "edges", "clusters", "select",
+    "images", "wanted", "robots", "fetch", "answers", "candidates", "samples", "write",
 )  # fmt: skip
 ASKING = ("evaluation", "contamination", "wanted", "robots", "fetch")
 """Steps without a part where neither evaluation tables nor a contact are set."""

@@ -206,13 +206,12 @@ def test_a_picture_that_ends_its_decoder_costs_itself_alone(
     done = threading.Event()
 
     def interfere() -> None:
-        # A decoder that holds a quarter of a gigabyte is at the large picture.
+        # A decoder that holds so much is at the large picture; with others first, then alone.
         while not done.is_set():
             for decoder in decoders_of(psutil.Process()):
                 try:
                     if decoder.memory_info().rss > 150 << 20:
                         decoder.kill() if how == "kill" else decoder.suspend()
-                        return
                 except psutil.NoSuchProcess:
                     continue
             done.wait(0.005)

@@ -107,10 +107,9 @@ def build_clusters(
     unknown = set(pc.unique(edges.column("kind")).to_pylist()) - set(KINDS)
     if unknown:
         raise ValueError(f"unknown kinds of edges: {sorted(unknown)}")
-    members, _ = _members_of(members)
-    ids = members.column("id")
+    members = _members_of(members)
+    ids = _one_array(members.column("id"))
     rank = _positions(rank_members(members))
-    similar = _similarity_of(signatures, ids)
     tables = [schema_of(Cluster).empty_table()]
     components = pages = 0
     for kind in KINDS:
@@ -127,8 +126,10 @@ def build_clusters(
         label = connected_components(a, b, len(nodes))
         similarity = np.ones(len(nodes))
         if kind == "near_text":
-            look_up = _known_first(a, b, known, nodes, similar)
-            leader, similarity = cut_chains(label, a, b, look_up, min_similarity)
+            found = _Near(a, b, known)
+            leader, similarity = found.leaders(
+                label, ids.take(pa.array(nodes)), signatures, min_similarity
+            )
             cut = leader != label
             components += len(np.unique(label[cut]))
             pages += int(cut.sum())
@@ -258,66 +259,85 @@ def _pairs(edges: pa.Table, ids: pa.Array) -> tuple[Indices, npt.NDArray[np.floa
     return pairs[apart], edges.column("similarity").to_numpy()[first][apart]
 
 
-def _known_first(
-    a: Indices,
-    b: Indices,
-    known: npt.NDArray[np.float64],
-    members: Indices,
-    similar: Similarity,
-) -> Similarity:
-    """The similarity of pairs of nodes: that of their edge, else looked up by their members."""
-    span = int(max(a.max(), b.max())) + 1
-    packed = np.minimum(a, b) * span + np.maximum(a, b)
-    order = np.argsort(packed)
-    packed, values = packed[order], known[order]
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """The edges of `near_text`, between nodes in the order of their ranks."""
 
-    def similarity(pairs: Indices) -> npt.NDArray[np.float64]:
-        wanted = pairs.min(axis=1) * span + pairs.max(axis=1)
-        at = np.minimum(np.searchsorted(packed, wanted), len(packed) - 1)
-        result: npt.NDArray[np.float64] = values[at].copy()
-        unknown = packed[at] != wanted
-        if unknown.any():
-            result[unknown] = similar(members[pairs[unknown]])
-        return result
+    a: Indices
+    b: Indices
+    known: npt.NDArray[np.float64]
+    """The similarity of each edge."""
 
-    return similarity
+    def leaders(
+        self,
+        component: Indices,
+        ids: pa.Array,
+        signatures: Callable[[pa.Array], Signatures],
+        min_similarity: float,
+    ) -> tuple[Indices, npt.NDArray[np.float64]]:
+        """The leader of each node and the similarity to it, with chains cut.
+
+        Nodes of one signature count as one, the best-ranked: which of them have an edge to others
+        is an accident of where they stand.
+        """
+        count = len(component)
+        equal = self.known == 1.0
+        first = connected_components(self.a[equal], self.b[equal], count)
+        own, at = np.unique(first, return_inverse=True)
+        a, b = at[self.a], at[self.b]
+        apart = a != b
+        near = _Near(a[apart], b[apart], self.known[apart])
+        similar = near.look_up(at[component[own]], ids.take(pa.array(own)), signatures)
+        leader, similarity = cut_chains(at[component[own]], near.a, near.b, similar, min_similarity)
+        return own[leader][at], similarity[at]
+
+    def look_up(
+        self, component: Indices, ids: pa.Array, signatures: Callable[[pa.Array], Signatures]
+    ) -> Similarity:
+        """The similarity of pairs of nodes: that of their edge, else that of their signatures.
+
+        Signatures are read once, and only of components with a node that has no edge to the best.
+        """
+        low, high = np.minimum(self.a, self.b), np.maximum(self.a, self.b)
+        has_edge = np.zeros(len(component), bool)
+        has_edge[high[component[high] == low]] = True
+        has_edge[component] = True
+        is_star = np.ones(len(component), bool)
+        is_star[component[~has_edge]] = False
+        needed = np.flatnonzero(~is_star[component])
+        values = signatures(ids.take(pa.array(needed))) if len(needed) else None
+        packed = low * len(component) + high
+        order = np.argsort(packed)
+        packed, known = packed[order], self.known[order]
+
+        def similarity(pairs: Indices) -> npt.NDArray[np.float64]:
+            if not len(packed):
+                return np.ones(len(pairs))
+            wanted = pairs.min(axis=1) * len(component) + pairs.max(axis=1)
+            at = np.minimum(np.searchsorted(packed, wanted), len(packed) - 1)
+            result: npt.NDArray[np.float64] = known[at].copy()
+            unknown = np.flatnonzero(packed[at] != wanted)
+            for start in range(0, len(unknown), _VERIFY_PAIRS):
+                chosen = unknown[start : start + _VERIFY_PAIRS]
+                rows = np.searchsorted(needed, pairs[chosen])
+                assert values is not None
+                result[chosen] = estimate_similarity(values[rows[:, 0]], values[rows[:, 1]])
+            return result
+
+        return similarity
 
 
-def _similarity_of(signatures: Callable[[pa.Array], Signatures], ids: pa.Array) -> Similarity:
-    """Estimated similarity of pairs, for a bounded number of signatures at a time."""
-
-    def similarity(pairs: Indices) -> npt.NDArray[np.float64]:
-        result = np.empty(len(pairs))
-        for start in range(0, len(pairs), _VERIFY_PAIRS):
-            part = pairs[start : start + _VERIFY_PAIRS]
-            nodes, local = np.unique(part, return_inverse=True)
-            local = local.reshape(-1, 2)
-            values = signatures(ids.take(pa.array(nodes)))
-            result[start : start + len(part)] = estimate_similarity(
-                values[local[:, 0]], values[local[:, 1]]
-            )
-        return result
-
-    return similarity
-
-
-def _members_of(rows: pa.Table) -> tuple[pa.Table, Indices]:
-    """Distinct pages of a table sorted by id, and for every row the number of its page.
+def _members_of(rows: pa.Table) -> pa.Table:
+    """Distinct pages of a table sorted by id.
 
     A page that occurs with several dates or lengths is taken with its best-ranked ones.
     """
-    order = pc.sort_indices(
-        rows, sort_keys=[("id", "ascending"), ("date", "descending"), ("length", "descending")]
+    rows = rows.select(_MEMBER_COLUMNS).sort_by(
+        [("id", "ascending"), ("date", "descending"), ("length", "descending")]
     )
-    codes, ids = _codes(rows.column("id").take(order))
-    # Encoded in sorted order, so codes ascend and the first row of each is the best.
+    codes, _ = _codes(rows.column("id"))
     first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else codes
-    place = order.to_numpy(zero_copy_only=False).astype(np.int64)
-    kept = rows.select(_MEMBER_COLUMNS).take(pa.array(place[first]))
-    columns = [ids, *(_one_array(kept.column(name)) for name in ("date", "length"))]
-    back = np.empty(len(codes), np.int64)
-    back[place] = codes
-    return pa.table(columns, names=_MEMBER_COLUMNS), back
+    return rows.take(pa.array(first)).combine_chunks()
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Indices, pa.Array]:

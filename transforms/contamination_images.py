@@ -53,7 +53,8 @@ class ImageIndex:
             phash: Of the image, as above.
         """
         found: dict[int, FoundImage] = {}
-        if phash is not None and len(self._phash):
+        # Pictures of one colour have no look of their own, whatever lies near 0.
+        if phash and len(self._phash):
             near = self._near.within(phash)
             bits = np.bitwise_count(near ^ np.uint64(phash % (1 << 64))).tolist()
             begins = np.searchsorted(self._phash, near, "left").tolist()

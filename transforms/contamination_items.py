@@ -11,11 +11,12 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from schemas.errors import ImageError, InputError, InputRowError, RecipeError
 from transforms.byte_streams import COMPRESSED_ENDINGS
-from transforms.contamination_tables import column_names, read_table_rows
+from transforms.contamination_tables import column_names, has_schema, read_table_rows
 from transforms.corpus_webdataset import member_text
 from transforms.image_facts import ImageFactsConfig, read_image_facts
 from transforms.input_rows import BadRow
@@ -130,33 +131,19 @@ def table_columns(url: str, config: DecontaminationConfig) -> ItemColumns:
         raise InputError(f"decontamination: {url}: {e}") from e
     except OSError as e:
         raise InputError(f"decontamination: {url}: cannot be read: {e}") from e
-    known: dict[str, str] = {}
-    for name in names:
-        known.setdefault(name.strip().lower(), name)
     shown = ", ".join(ascii(name[:60])[1:-1] for name in names[:30]) or "none"
-
-    def one(key: str, common: Sequence[str], must: bool = False) -> str:
+    known = {name.strip().lower() for name in names}
+    for key in ("benchmark", "item"):
         wanted = getattr(config, key)
-        if must and wanted and wanted.lower() not in known:
+        if wanted and wanted.lower() not in known:
             raise InputError(
                 f"decontamination: {url}: has no column {wanted!a}, which decontamination.{key} "
                 f"names; its columns: {shown}. Set decontamination.{key} to one of them, or to ''"
             )
-        tried = [wanted] if wanted else common
-        return next((known[name.lower()] for name in tried if name.lower() in known), "")
-
-    def some(wanted: Sequence[str], common: Sequence[str]) -> tuple[str, ...]:
-        tried = wanted or common
-        return tuple(dict.fromkeys(known[name.lower()] for name in tried if name.lower() in known))
-
-    found = ItemColumns(
-        one("benchmark", _BENCHMARKS, must=True),
-        one("item", _ITEMS, must=True),
-        some(config.texts, _TEXTS),
-        some(config.images, _IMAGES),
-        one("sha256", _SHA256),
-        one("phash", _PHASH),
-    )
+    try:
+        found = _columns(tuple(names), config)
+    except InputRowError as e:
+        raise InputError(f"decontamination: {url}: {e}") from e
     if not (found.texts or found.images or found.sha256 or found.phash):
         looked = (*(config.texts or _TEXTS), *(config.images or _IMAGES), "sha256", "phash")
         raise InputError(
@@ -167,6 +154,33 @@ def table_columns(url: str, config: DecontaminationConfig) -> ItemColumns:
     return found
 
 
+@lru_cache(256)
+def _columns(names: tuple[str, ...], config: DecontaminationConfig) -> ItemColumns:
+    """Which of some columns are read, whatever the case of their names."""
+    known: dict[str, list[str]] = {}
+    for name in names:
+        known.setdefault(name.strip().lower(), []).append(name)
+
+    def some(wanted: Sequence[str], common: Sequence[str]) -> tuple[str, ...]:
+        found = [known[name.lower()] for name in wanted or common if name.lower() in known]
+        for same in found:
+            if len(same) > 1:
+                raise InputRowError(f"has two columns {same[0]!a} and {same[1]!a}; rename one")
+        return tuple(dict.fromkeys(same[0] for same in found))
+
+    def one(wanted: str, common: Sequence[str]) -> str:
+        return next(iter(some([wanted] if wanted else [], common)), "")
+
+    return ItemColumns(
+        one(config.benchmark, _BENCHMARKS),
+        one(config.item, _ITEMS),
+        some(config.texts, _TEXTS),
+        some(config.images, _IMAGES),
+        one(config.sha256, _SHA256),
+        one(config.phash, _PHASH),
+    )
+
+
 def read_items(url: str, config: DecontaminationConfig) -> Iterator[EvaluationItem]:
     """The items of a table, in its order; one without text and image too.
 
@@ -174,12 +188,15 @@ def read_items(url: str, config: DecontaminationConfig) -> Iterator[EvaluationIt
         InputError: The table, or a row of it, cannot be read; the message names file and row.
     """
     columns = table_columns(url, config)
+    with_schema = has_schema(url)
     try:
         for row in read_table_rows(url, columns.names):
             if isinstance(row, BadRow):
                 raise InputError(f"decontamination: {url}, row {row.key}: {row.error}; {_MEND}")
             try:
-                item = _item(url, *row, columns)
+                # Rows of a file without a schema may have columns that the first ones lack.
+                own = columns if with_schema else _columns(tuple(row[1]), config)
+                item = _item(url, *row, own)
             except InputRowError as e:
                 raise InputError(f"decontamination: {url}, row {row[0]}: {e}; {_MEND}") from e
             yield item
@@ -241,9 +258,11 @@ def _texts(name: str, value: Any, depth: int = 0) -> Iterator[str]:
         yield value
     elif isinstance(value, bytes):
         yield member_text(value)
-    elif isinstance(value, list | dict):
+    elif isinstance(value, list | tuple | dict):  # a map of Parquet is a list of pairs
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(name, each, depth + 1)
+    elif value is not None and not isinstance(value, int | float):
+        raise InputRowError(f"column {name!a}: a {type(value).__name__}, not a text")
 
 
 def _blobs(name: str, value: Any) -> Iterator[bytes]:

@@ -46,6 +46,11 @@ def column_names(url: str) -> list[str]:
     return list(names)
 
 
+def has_schema(url: str) -> bool:
+    """Whether all rows of a table have the same columns."""
+    return ending_of(url) in (".parquet", ".csv", ".tsv")
+
+
 def _separated(ending: str) -> SeparatedTable:
     return SeparatedTable(InputConfig(), "," if ending == ".csv" else "\t")
 

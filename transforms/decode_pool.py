@@ -272,6 +272,8 @@ class DecodePool:
                 batch.append(self._waiting.get_nowait())
                 size += len(batch[-1].data)
             batch = [request for request in batch if not request.decoded.done()]
+            if not batch:  # all were cancelled
+                continue
             try:
                 await self._answer(worker, batch)
             except Exception as error:

@@ -37,6 +37,7 @@ NEEDS_TOKEN = 255
 _PAIRS_END = 0x30000
 """No character from here on is composed of two; a test says so."""
 _CACHED_TOKENS = 1 << 16
+_MARKS = 30
 _CACHED_TOKEN_BYTES = 64
 
 
@@ -85,8 +86,24 @@ def words_of_token(token: bytes) -> list[str]:
     """The words of one of `tokens`."""
     if token.isascii():
         return [token.decode("ascii")]
-    text = token.decode("utf-8", "surrogatepass")
+    text = _bounded_marks(token.decode("utf-8", "surrogatepass"))
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def _bounded_marks(text: str) -> str:
+    """A text whose runs of combining marks have at most `_MARKS` (UAX #15, section 13).
+
+    Putting a run into its order takes the square of its length.
+    """
+    if len(text) <= _MARKS:
+        return text
+    kept = []
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run <= _MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 # What the kernel asks for.
@@ -132,6 +149,9 @@ def _fold_alone(character: str) -> bytes | None:
     # A mark may change places with others, which does not matter as long as all only separate.
     is_mark = unicodedata.combining(parts[0]) != 0
     if is_mark and (not folded.isspace() or not _seconds().isdisjoint(parts)):
+        return None
+    # One that carries a mark which folds to a letter: others may come before that mark.
+    if any(unicodedata.combining(part) and _WORD.match(part.casefold()) for part in parts[1:]):
         return None
     return _encode(folded)
 

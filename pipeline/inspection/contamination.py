@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipeline.inspection.database import dict_rows
 from pipeline.inspection.streams import Json
 
 TOP_BENCHMARKS = 100
@@ -26,7 +27,7 @@ def contamination_facts(con: Any) -> Json:
     return {
         "removed": removed,
         "benchmarks": benchmarks,
-        "by_benchmark": _rows(
+        "by_benchmark": dict_rows(
             con,
             f"""
             SELECT benchmark, count(DISTINCT item) AS items,
@@ -38,7 +39,7 @@ def contamination_facts(con: Any) -> Json:
             LIMIT {TOP_BENCHMARKS}
             """,
         ),
-        "rows": _rows(
+        "rows": dict_rows(
             con,
             f"""
             SELECT kind, id, url, benchmark, item, field, match, overlap, distance, items
@@ -48,9 +49,3 @@ def contamination_facts(con: Any) -> Json:
             """,
         ),
     }
-
-
-def _rows(con: Any, query: str) -> list[Json]:
-    cursor = con.execute(query)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.inspection.database import dict_rows, open_database
+import duckdb
+
+from pipeline.inspection.database import broken_file, dict_rows, open_database
 from pipeline.inspection.snapshot import read_snapshot
 from pipeline.inspection.streams import Json
 from schemas.errors import InputError
@@ -41,26 +43,37 @@ def explain(output: str, key: str) -> Json:
     Raises:
         InputError: No output, or no such page in it.
     """
+    if not key.isprintable():
+        raise InputError(f"{key!a}: no URL and no id has such a character")
     snapshot = read_snapshot(output)
     with open_database(snapshot, _VIEWS) as con:
-        con.execute(f"CREATE TEMP VIEW pages AS {_PAGES}")
-        pages = _find(con, key)
-        if not pages:
-            raise InputError(
-                f"{key!r}: no page of {output} has this URL or id. Give the URL as it was crawled, "
-                f"or at least {MIN_PREFIX} hexadecimal digits of a doc_id or text_id"
-            )
-        for page in pages:
-            page["clusters"] = [_cluster(con, page["id"], row) for row in _joined(con, page["id"])]
-            linked = {row["kind"] for row in page["clusters"]}
-            page["edges"] = [row for row in _edges(con, [page["id"]]) if row["kind"] not in linked]
-            page["ledger"] = dict_rows(
-                con,
-                "SELECT gate, rule, decisive, value, value_text, threshold FROM ledger "
-                "WHERE id = ? AND node IS NULL ORDER BY gate, decisive DESC, rule",
-                page["id"],
-            )
+        try:
+            pages = _explained(con, output, key)
+        except duckdb.Error as e:
+            files = [file for view in _VIEWS for file in snapshot.tables.get(view, [])]
+            raise broken_file(snapshot, files) or e from e
     return {"key": key, "pages": pages}
+
+
+def _explained(con: Any, output: str, key: str) -> list[Json]:
+    con.execute(f"CREATE TEMP VIEW pages AS {_PAGES}")
+    pages = _find(con, key)
+    if not pages:
+        raise InputError(
+            f"{key!r}: no page of {output} has this URL or id. Give the URL as it was crawled, "
+            f"or at least {MIN_PREFIX} hexadecimal digits of a doc_id or text_id"
+        )
+    for page in pages:
+        page["clusters"] = [_cluster(con, page["id"], row) for row in _joined(con, page["id"])]
+        linked = {row["kind"] for row in page["clusters"]}
+        page["edges"] = [row for row in _edges(con, [page["id"]]) if row["kind"] not in linked]
+        page["ledger"] = dict_rows(
+            con,
+            "SELECT gate, rule, decisive, value, value_text, threshold FROM ledger "
+            "WHERE id = ? AND node IS NULL ORDER BY gate, decisive DESC, rule",
+            page["id"],
+        )
+    return pages
 
 
 def _find(con: Any, key: str) -> list[Json]:

@@ -122,12 +122,14 @@ def test_an_id_or_the_beginning_of_one_is_a_key(output: str) -> None:
         assert page(output, key)["url"] == "http://lonely.example/"
 
 
-@pytest.mark.parametrize("key", ["http://nowhere.example/", "abcdef0123456789", "", "'; --", "%"])
+@pytest.mark.parametrize(
+    "key", ["http://nowhere.example/", "abcdef0123456789", "", "'; --", "%", "\udcff"]
+)
 def test_unknown_key_is_the_users_mistake(output: str, key: str, capsys: Any) -> None:
-    with pytest.raises(InputError, match="no page of"):
+    with pytest.raises(InputError, match=r"no page of|no URL and no id"):
         explain(output, key)
     assert main(["explain", output, key]) == 2
-    assert "doc_id" in capsys.readouterr().err
+    assert "id" in capsys.readouterr().err
 
 
 def test_command_prints_json(output: str, capsys: Any) -> None:

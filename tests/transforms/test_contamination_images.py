@@ -42,7 +42,7 @@ def test_an_index_of_nothing_finds_nothing() -> None:
 def test_looks_are_compared_as_a_plain_search_does(
     hashes: list[int], value: int, distance: int
 ) -> None:
-    bits = [((known ^ value) % 2**64).bit_count() for known in hashes]
+    bits = [((known ^ value) % 2**64).bit_count() for known in hashes] if value else []
     found = ImageIndex([None] * len(hashes), hashes, distance).find(None, value)
     assert [(each.row, each.distance) for each in found] == [
         (row, count) for row, count in enumerate(bits) if count <= distance
@@ -56,3 +56,9 @@ def test_a_large_index_finds_what_a_plain_search_finds() -> None:
     for row in range(50):
         value = hashes[row] ^ (1 << 5) ^ (1 << 44) ^ (1 << 21)
         assert FoundImage(row, PHASH, 3) in index.find(None, value)
+
+
+def test_a_picture_of_one_colour_is_no_look_alike() -> None:
+    index = ImageIndex([None], [3], 4)
+    assert index.find(None, 0) == []
+    assert len(index.find(None, 7)) == 1

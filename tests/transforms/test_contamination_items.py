@@ -115,6 +115,21 @@ def test_lists_and_members_of_a_column_are_texts_of_their_own(tmp_path: Path) ->
     assert len({item.item for item in found}) == 3, "rows without an id are told by their place"
 
 
+def test_a_column_that_comes_late_is_read_and_twins_are_refused(tmp_path: Path) -> None:
+    rows: list[dict[str, str]] = [
+        {"question": f"How deep is it at {place}?"} for place in range(150)
+    ]
+    rows.append({"question": "Who lit the lamp?", "Answer": "The keeper; at dusk."})
+    *_, last = read_items(str(write_lines(tmp_path / "late.jsonl", rows)), AS_FOUND)
+    assert last.texts == [("question", "Who lit the lamp?"), ("Answer", "The keeper; at dusk.")]
+    twins = write_lines(tmp_path / "twins.jsonl", [*rows, {"question": "a", "QUESTION": "b"}])
+    with pytest.raises(InputError, match=r"row.*two columns 'question' and 'QUESTION'"):
+        list(read_items(str(twins), AS_FOUND))
+    (tmp_path / "twins.csv").write_text("question,question\na,b\n")
+    with pytest.raises(InputError, match="two columns"):
+        table_columns(str(tmp_path / "twins.csv"), AS_FOUND)
+
+
 def test_images_are_known_by_bytes_and_looks(tmp_path: Path) -> None:
     data = picture()
     phash = read_image_facts(data, ImageFactsConfig()).phash

@@ -20,7 +20,7 @@ from transforms.duplicates import (
     read_signed,
     to_signatures,
 )
-from transforms.minhash import signatures, text_hash
+from transforms.minhash import MinHashConfig, signatures, text_hash
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 
@@ -191,6 +191,26 @@ def test_template_of_many_pages_is_split_and_reported(tmp_path):
     assert facts["clusters_near_text"] == 1
     # Far fewer than each with each.
     assert facts["candidate_pairs"] < 200 * 199 / 4
+
+
+def test_long_chain_with_copies_is_cut_alike_wherever_its_pages_stand(tmp_path):
+    rng = random.Random(3)
+    story = [f"w{number}" for number in range(200 + 40 * 100)]
+    pages = []
+    for place in range(100):  # more leaders than are compared with all
+        text = " ".join(story[40 * place : 40 * place + 200])
+        for copy in range(2):
+            key = f"{place}-{copy}"
+            pages.append((text_hash(key), str(rng.randint(2000, 9999)), "", text + "." * copy))
+    config = DedupConfig(MinHashConfig(bands=60, rows=2), min_similarity=0.5, buckets=7)
+    expected = None
+    for trial in range(3):
+        rng.shuffle(pages)
+        _, clusters, facts, _ = dedup(tmp_path / str(trial), deal(pages, 3), config, rng)
+        assert facts["cut_components"] == 1
+        found = as_set(clusters)
+        assert expected in (None, found)
+        expected = found
 
 
 def test_a_part_without_pages_has_a_commit(tmp_path):

@@ -151,6 +151,19 @@ def test_no_character_beyond_those_looked_at_is_composed_of_two() -> None:
 
 
 @needs_kernel
+@needs_kernel
+def test_a_mark_that_folds_to_a_letter_is_put_behind_those_that_stand_before_it() -> None:
+    check_equal(["\u037a\u1dfdZ and more", "\u037a", "a\u037a\u0301b"], MinHashConfig())
+
+
+@needs_kernel
+def test_runs_of_marks_are_bounded() -> None:
+    marks = "\u0301\u0316"
+    assert words("a" + marks * 500_000 + "b c") == words("a" + marks * 15 + "b c")
+    texts = ["a" + marks * 500_000 + "b c d", "\u0301" * 31 + "x" + "\u0308" * 40 + "y"]
+    check_equal(texts, MinHashConfig())
+
+
 def test_threads_share_the_table_and_nothing_else() -> None:
     rng = random.Random(3)
     texts = [
