@@ -31,9 +31,11 @@ demo: $(INSTALLED) ## generate the demo crawl and curate it into out/demo
 	@echo "==> demo: out/demo"
 	@$(PY) beam_runner.py demo --output out/demo $(ARGS)
 
-test: $(INSTALLED) ## run the tests (ARGS="-k packs" picks some)
+# A file of tests stays in one process: what its tests share is made once.
+TEST_JOBS ?= 2
+test: $(INSTALLED) ## run the tests (ARGS="-k packs" picks some; TEST_JOBS=8 on a larger machine)
 	@echo "==> tests"
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile $(ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(INSTALLED) ## extract damaged pages for a minute (FUZZ_SECONDS=600 for longer)

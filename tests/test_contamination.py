@@ -4,20 +4,16 @@ Everything else about a run stays: what is not contaminated is in the shards, an
 tables, rows and workers changes nothing.
 """
 
-import hashlib
-import io
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from beam_runner import main
-from pipeline.demo.warcs import record
+from tests.small_crawl import commits, picture, prose, response, rows, shards
 
 QUESTION = (
     "A train leaves the harbour at seven in the morning with forty boxes of herring; at each of "
@@ -30,7 +26,6 @@ PARAPHRASE = (
 RIDDLE = "What has a keel, two masts and no crew at all?"
 CAPTION = "A red boat with two men and a dog at the quay"
 SITE = "https://town.example"
-WORDS = ["boat", "barn", "quay", "mill", "bridge", "tower", "meadow", "market", "orchard", "lamp"]
 RECIPE = """
 [dedup]
 buckets = 2
@@ -39,29 +34,6 @@ buckets = 2
 [decontamination]
 tables = [{tables}]
 """
-
-
-def prose(seed: int) -> str:
-    rng = random.Random(seed)
-    return " ".join(
-        f"The {' of the '.join(rng.choices(WORDS, k=5))} is near the {rng.choice(WORDS)}."
-        for _ in range(6)
-    )
-
-
-def picture(seed: int, kind: str = "PNG", **options: Any) -> bytes:
-    rng = random.Random(seed)
-    small = Image.new("RGB", (6, 6))
-    small.putdata([tuple(rng.randrange(256) for _ in "rgb") for _ in range(36)])
-    out = io.BytesIO()
-    small.resize((240, 240), Image.Resampling.BICUBIC).save(out, kind, **options)
-    return out.getvalue()
-
-
-def response(url: str, kind: str, body: bytes) -> bytes:
-    block = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode() + body
-    headers = [("Content-Type", "application/http; msgtype=response")]
-    return record("response", url, "2026-01-01T00:00:00Z", block, headers)
 
 
 def page(
@@ -90,7 +62,7 @@ def make_crawl(folder: Path) -> Path:
         page("short", 5, f"Somebody asked: {RIDDLE} Nobody knew.")
         + page("caption", 6, "", picture(6), f"{CAPTION.upper()}!")
         + page("bytes", 7, "", picture(70))
-        + page("looks", 8, "", picture(80, "JPEG", quality=40))
+        + page("looks", 8, "", picture(80, kind="JPEG", quality=40))
         + page("other", 9, "", picture(9))
     )
     return crawl
@@ -132,29 +104,6 @@ def run(folder: Path, name: str, tables: list[str], *more: str) -> Path:
     arguments = ["run", str(recipe), "-i", str(folder / "crawl"), "-o", str(out), "-q"]
     assert main([*arguments, *(more or ("-w", "1"))]) == 0
     return out
-
-
-def rows(output: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a table that the last run's commits name."""
-    found: list[dict[str, Any]] = []
-    for stage, facts in json.loads((output / "run.json").read_text())["stages"].items():
-        for name in facts["snapshot"]:
-            path = output / "commits" / stage / f"{name}.json"
-            commit = json.loads(path.read_text()) if path.exists() else {"files": {}}
-            for file in commit["files"].get(table, {}).values():
-                found += pq.read_table(output / file).to_pylist()
-    return found
-
-
-def shards(output: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((output / "shards").rglob("*.tar"))
-    }
-
-
-def commits(output: Path) -> set[str]:
-    return {path.stem for path in (output / "commits").rglob("*.json")}
 
 
 @pytest.fixture(scope="module")

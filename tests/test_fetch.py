@@ -24,6 +24,7 @@ from beam_runner import main
 from pipeline.demo.images import encode, make_picture
 from pipeline.demo.warcs import record
 from tests.file_server import FileServer, serve
+from tests.small_crawl import rows
 from transforms.urls import normalize_url
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,19 +96,6 @@ def _reopened(data: bytes) -> Any:
 def run(recipe_path: Path, crawl: Path, output: Path, *more: str) -> int:
     arguments = ["run", str(recipe_path), "-i", str(crawl), "-o", str(output), "-q", *more]
     return main([*arguments, *(() if "-w" in more else ("-w", "1"))])
-
-
-def rows(output: Path, table: str) -> list[dict[str, Any]]:
-    """The rows of a table that the last run's commits name."""
-    stages = json.loads((output / "run.json").read_text())["stages"]
-    found: list[dict[str, Any]] = []
-    for stage, facts in stages.items():
-        for name in facts["snapshot"]:
-            path = output / "commits" / stage / f"{name}.json"
-            commit = json.loads(path.read_text()) if path.exists() else {"files": {}}
-            for file in commit["files"].get(table, {}).values():
-                found += pq.read_table(output / file).to_pylist()
-    return found
 
 
 def answers(output: Path) -> dict[str, dict[str, Any]]:
