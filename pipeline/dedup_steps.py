@@ -1,24 +1,31 @@
-"""The steps that find duplicate pages: signatures, the edges between pages, clusters.
+"""The steps that find duplicate pages: signatures, and the edges between pages.
 
-``signatures -> keys -> pairs -> to the part of a -> to the part of b: edges -> clusters``
+``signatures -> keys -> pairs -> to the part of a -> to the part of b: edges``
+
+What follows from edges is in `cluster_steps.py`.
 """
 
 from functools import partial
 from typing import Any
 
+from pipeline.earlier import earlier_signed
 from pipeline.runners import Build
 from pipeline.state import RunState
 from pipeline.steps import Step, by_bucket, map_parts, page_files
 from schemas.ids import digest
-from transforms import cluster_pages, clusters, duplicates, gates, minhash
+from transforms import duplicates, gates, minhash, signed_pages
 from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
+from transforms.signed_pages import DedupConfig, SignedFiles
 from transforms.sink import Part
+
+COMPARED = ("dedup.minhash", "dedup.min_similarity", "dedup.verify")
+"""Keys that say what an edge is."""
 
 
 def _signature_parts(state: RunState) -> list[Part]:
     config = digest(
-        state.recipe.section("gates.dedup", "dedup.minhash"),
-        duplicates.STEP_VERSION,
+        state.recipe.section("gates.dedup", "dedup.minhash", "dedup.score"),
+        signed_pages.STEP_VERSION,
         minhash.STEP_VERSION,
         gates.STEP_VERSION,
     )
@@ -35,39 +42,50 @@ def _signature_parts(state: RunState) -> list[Part]:
 
 def _sign(state: RunState, missing: list[Part]) -> Build:
     settings = state.recipe.settings.dedup
-    function = duplicates.SignPages(state.output, state.recipe.gates.dedup, settings)
-    return map_parts("SignPages", duplicates.STAGE, state.output, missing, function)
+    function = signed_pages.SignPages(state.output, state.recipe.gates.dedup, settings)
+    return map_parts("SignPages", signed_pages.STAGE, state.output, missing, function)
 
 
-def _signed(state: RunState) -> list[duplicates.SignedFiles]:
-    return [
-        duplicates.SignedFiles(name, state.file("signatures", f"signatures-{name}", "signatures"))
+def signed_files(state: RunState) -> list[SignedFiles]:
+    """The signatures of every part, those of earlier outputs first.
+
+    So of a record that is read again, it is the new one that goes.
+    """
+    read_again = state.recipe.settings.dedup.verify == "texts"
+    own = [
+        SignedFiles(
+            name,
+            state.file("signatures", f"signatures-{name}", "signatures"),
+            page_files(state, name) if read_again else None,
+        )
         for name in sorted(state.commits["extract"])
     ]
+    return [*earlier_signed(state), *own]
 
 
 def _edge_parts(state: RunState) -> list[Part]:
     fingerprint = digest(
+        state.snapshot("earlier"),
         state.snapshot("signatures"),
-        state.recipe.section("dedup"),
+        state.recipe.section(*COMPARED),
         duplicates.STEP_VERSION,
     )
     return [
         Part(f"edges-{files.part}", fingerprint[:16], number)
-        for number, files in enumerate(_signed(state))
+        for number, files in enumerate(signed_files(state))
     ]
 
 
 def _edges(state: RunState, missing: list[Part]) -> Build:
     del missing
     config = state.recipe.settings.dedup
-    return partial(edges_graph, state.output, config, _signed(state), _edge_parts(state))
+    return partial(edges_graph, state.output, config, signed_files(state), _edge_parts(state))
 
 
 def edges_graph(
     output: str,
-    config: duplicates.DedupConfig,
-    signed: list[duplicates.SignedFiles],
+    config: DedupConfig,
+    signed: list[SignedFiles],
     parts: list[Part],
     pipeline: Any,
 ) -> None:
@@ -78,30 +96,13 @@ def edges_graph(
     (
         pipeline
         | "EmitKeys"
-        >> EmitBlocks(duplicates.STAGE, parts, duplicates.EmitKeys(output, config, signed))
-        | "LinkKeys" >> RegroupBlocks(duplicates.STAGE, duplicates.link_keys)
-        | "AttachPages" >> RegroupBlocks(duplicates.STAGE, attach)
+        >> EmitBlocks(signed_pages.STAGE, parts, duplicates.EmitKeys(output, config, signed))
+        | "LinkKeys" >> RegroupBlocks(signed_pages.STAGE, duplicates.link_keys)
+        | "AttachPages" >> RegroupBlocks(signed_pages.STAGE, attach)
         | "CommitEdges"
-        >> CommitBlocks(duplicates.STAGE, output, partial(by_bucket, by_number), commit)
+        >> CommitBlocks(signed_pages.STAGE, output, partial(by_bucket, by_number), commit)
     )
-
-
-def _cluster_parts(state: RunState) -> list[Part]:
-    fingerprint = digest(
-        state.snapshot("edges"), state.recipe.section("dedup"), clusters.STEP_VERSION
-    )
-    names = sorted(state.commits["edges"])
-    edges = [path for name in names if (path := state.file("edges", name, "edges"))]
-    pages = sum(commit.counts["pages"].kept for commit in state.commits["signatures"].values())
-    spec = cluster_pages.EdgeFiles(tuple(edges), tuple(_signed(state)), pages)
-    return [Part("clusters-all", fingerprint[:16], spec)]
-
-
-def _cluster(state: RunState, missing: list[Part]) -> Build:
-    function = cluster_pages.ClusterPages(state.output, state.recipe.settings.dedup)
-    return map_parts("ClusterPages", duplicates.STAGE, state.output, missing, function)
 
 
 SIGNATURES = Step("dedup", "signatures", _signature_parts, _sign)
 EDGES = Step("dedup", "edges", _edge_parts, _edges)
-CLUSTERS = Step("dedup", "clusters", _cluster_parts, _cluster)

@@ -14,10 +14,12 @@ from benchmarks.dedup_quality import (
     MIN_PRECISION,
     RECIPE,
     SETTINGS,
+    VERIFIED,
     Quality,
     curve,
     judge,
     lsh_curve,
+    measure_stage,
     quality_rows,
     read_clusters,
     run_dedup,
@@ -31,6 +33,7 @@ from benchmarks.planted_duplicates import (
     Document,
     bin_of,
     edited,
+    jaccard,
     make_corpus,
     make_pairs,
     vocabulary,
@@ -197,20 +200,23 @@ def test_curve_tells_a_gap() -> None:
 
 
 @pytest.fixture(scope="module")
-def output(corpus: list[Document], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("planted")
-    write_corpus(corpus, folder / "planted.parquet")
-    run_dedup(folder / "planted.parquet", folder / "out", workers=1)
-    return folder / "out"
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("planted")
 
 
 @pytest.fixture(scope="module")
-def quality(corpus: list[Document], output: Path) -> Quality:
-    return judge(corpus, read_clusters(output), DEDUP.minhash, DEDUP.min_similarity)
+def stage(corpus: list[Document], planted: Path) -> dict[str, Quality]:
+    return measure_stage(corpus, planted, workers=1)
 
 
-def test_every_document_reaches_dedup(output: Path) -> None:
-    stages = json.loads((output / "run.json").read_text())["stages"]
+@pytest.fixture(params=VERIFIED)
+def quality(stage: dict[str, Quality], request: pytest.FixtureRequest) -> Quality:
+    return stage[request.param]
+
+
+@pytest.mark.usefixtures("stage")
+def test_every_document_reaches_dedup(planted: Path) -> None:
+    stages = json.loads((planted / "out" / "run.json").read_text())["stages"]
     assert stages["extract"]["tables"]["texts"]["kept"] == DOCUMENTS
     assert stages["dedup"]["tables"]["pages"]["kept"] == DOCUMENTS
 
@@ -222,6 +228,30 @@ def test_no_planted_different_document_is_joined(quality: Quality) -> None:
 def test_near_pairs_are_what_was_planted(quality: Quality) -> None:
     assert quality.near_pairs > 0.15 * DOCUMENTS
     assert quality.of_one_family >= MIN_PRECISION
+
+
+def test_texts_tell_exactly_who_is_similar(stage: dict[str, Quality]) -> None:
+    estimated, exact = (stage[verify] for verify in VERIFIED)
+    assert exact.similar == 1.0
+    assert exact.least_similar >= DEDUP.min_similarity > estimated.least_similar
+    assert exact.unlike == {}
+    # Whoever is clearly similar is so by either.
+    assert exact.clearly_similar.found >= estimated.clearly_similar.found - 0.005
+
+
+@pytest.mark.usefixtures("stage")
+def test_edges_of_texts_have_their_exact_similarity(corpus: list[Document], planted: Path) -> None:
+    output = str(planted / "out")
+    tables = read_snapshot(output).tables
+    pages = read_table(output, tables["texts"], ["text_id", "url"])
+    urls = dict(zip(pages["text_id"].to_pylist(), pages["url"].to_pylist(), strict=True))
+    texts = {document.url: document.page.shingles() for document in corpus}
+    near = [row for row in read_table(output, tables["edges"]).to_pylist()
+            if row["kind"] == "near_text"]  # fmt: skip
+    assert len(near) > 0.15 * DOCUMENTS
+    for row in near:
+        a, b = (texts[urls[row[end]]] for end in ("a_id", "b_id"))
+        assert row["similarity"] == jaccard(a, b)
 
 
 def test_copies_with_the_same_shingles_are_found(quality: Quality) -> None:
@@ -257,9 +287,9 @@ def test_a_pair_of_strangers_counts_against_precision(corpus: list[Document]) ->
     assert told.joined_different == ((second[0], first[0]),)
     assert told.found == {"exact": 0.0, "same_words": 0.0, "short_equal": 0.0}
     assert told.refused
-    rows = {row.what: row for row in quality_rows(told.near, told)}
-    assert rows["near pairs that were planted"].ours == 0.5
-    assert rows["different documents that were joined"].ours == 1
+    rows = {row.what: row for row in quality_rows(told.near, {"texts": told})}
+    assert rows["verified on texts: near pairs that were planted"].ours == 0.5
+    assert rows["verified on texts: different documents that were joined"].ours == 1
 
 
 # --- the twins of a real site

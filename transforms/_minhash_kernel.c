@@ -1,11 +1,12 @@
-/* The MinHash kernel as a Python module: a text in, its signature out. minhash_kernel.py is its only
-   caller.
+/* The MinHash kernel as a Python module: a text in, its signature or its shingles out.
+   minhash_kernel.py is its only caller.
 
    It keeps to the limited API of Python 3.11, so that one build serves all later versions. A text
    is taken in pieces, and what a piece needs is given back or used again, so memory does not grow
    with the text. Folding needs the interpreter's lock; other threads run while words are hashed. */
 
 #include "_minhash_kernel.h"
+#include "_minhash_xxh64.h"
 
 /* One function for each width of registers, of which the loader takes the widest that there is. */
 #ifdef WIDEST /* given by a test */
@@ -30,74 +31,20 @@ typedef struct {
     size_t hashes, ngram;
     uint64_t power;       /* BASE to the power of `ngram` */
     uint64_t value;       /* of the last `ngram` items, or of all */
+    uint64_t sum;         /* `minhash.sign`: over all shingles */
     uint64_t *last;       /* hashes of those items, in a ring once there are so many */
     size_t count, room, oldest;
     uint32_t pending[PENDING];
     size_t waiting;
+    bool keeps;     /* the values of the shingles instead of their minima */
+    uint64_t *kept; /* has room for those of the piece that is read */
+    size_t held;
 } Sketch;
 
 PyObject *refuse(const char *what)
 {
     PyErr_SetString(PyExc_ValueError, what);
     return NULL;
-}
-
-/* --- xxh64 with seed 0 (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md) --- */
-
-static const uint64_t PRIME_1 = 0x9e3779b185ebca87u, PRIME_2 = 0xc2b2ae3d27d4eb4fu, PRIME_3 = 0x165667b19e3779f9u,
-                      PRIME_4 = 0x85ebca77c2b2ae63u, PRIME_5 = 0x27d4eb2f165667c5u;
-
-static inline uint64_t rotate(uint64_t value, int bits)
-{
-    return value << bits | value >> (64 - bits);
-}
-
-static inline uint64_t eight_at(const uint8_t *octets)
-{
-    uint64_t found;
-    memcpy(&found, octets, sizeof found); /* one instruction */
-    return found;
-}
-
-static inline uint64_t add_lane(uint64_t sum, uint64_t lane)
-{
-    return rotate(sum + lane * PRIME_2, 31) * PRIME_1;
-}
-
-static uint64_t read_stripes(const uint8_t *octets, const uint8_t *end)
-{
-    uint64_t sums[4] = {PRIME_1 + PRIME_2, PRIME_2, 0, 0 - PRIME_1};
-    for (; end - octets >= 32; octets += 32)
-        for (int lane = 0; lane < 4; lane++)
-            sums[lane] = add_lane(sums[lane], eight_at(octets + 8 * lane));
-    uint64_t hash = rotate(sums[0], 1) + rotate(sums[1], 7) + rotate(sums[2], 12) + rotate(sums[3], 18);
-    for (int lane = 0; lane < 4; lane++)
-        hash = (hash ^ add_lane(0, sums[lane])) * PRIME_1 + PRIME_4;
-    return hash;
-}
-
-static inline uint64_t xxh64(const uint8_t *octets, size_t size)
-{
-    const uint8_t *end = octets + size;
-    uint64_t hash = PRIME_5;
-    if (size >= 32) {
-        hash = read_stripes(octets, end);
-        octets += size / 32 * 32;
-    }
-    hash += size;
-    for (; end - octets >= 8; octets += 8)
-        hash = rotate(hash ^ add_lane(0, eight_at(octets)), 27) * PRIME_1 + PRIME_4;
-    if (end - octets >= 4) {
-        uint32_t four;
-        memcpy(&four, octets, sizeof four);
-        hash = rotate(hash ^ four * PRIME_1, 23) * PRIME_2 + PRIME_3;
-        octets += 4;
-    }
-    while (octets < end)
-        hash = rotate(hash ^ *octets++ * PRIME_5, 11) * PRIME_1;
-    hash = (hash ^ hash >> 33) * PRIME_2;
-    hash = (hash ^ hash >> 29) * PRIME_3;
-    return hash ^ hash >> 32;
 }
 
 /* --- shingles and their minima --- */
@@ -138,11 +85,17 @@ static void permute(Sketch *sketch)
     sketch->waiting = 0;
 }
 
-/* Count the shingle that `value` is of: `minhash.shingle_hash`, then `minhash._premix`. */
+/* Count the shingle that `value` is of: `minhash.shingle_values`, of which the upper half is
+   `minhash.shingle_hash`, then `minhash._premix`. */
 static inline void add_shingle(Sketch *sketch)
 {
-    uint64_t value = sketch->value;
-    uint32_t hash = (uint32_t)((value ^ value >> 33) * MIX >> 32);
+    uint64_t value = (sketch->value ^ sketch->value >> 33) * MIX;
+    if (sketch->keeps) {
+        sketch->kept[sketch->held++] = value;
+        return;
+    }
+    sketch->sum += value ^ value >> 29;
+    uint32_t hash = (uint32_t)(value >> 32);
     hash = (hash ^ hash >> 16) * 0x85ebca6bu;
     hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
     sketch->pending[sketch->waiting++] = hash ^ hash >> 16;
@@ -224,6 +177,16 @@ static bool add_words(Sketch *sketch, const Folded *folded, bool characters)
     }
 }
 
+/* Room for the shingles of a piece: a word or character has an octet at least, and a text that is
+   shorter than a shingle gives one more. */
+static bool make_room(Sketch *sketch, size_t octets)
+{
+    uint64_t *kept = realloc(sketch->kept, (sketch->held + octets + 1) * sizeof *kept);
+    if (kept)
+        sketch->kept = kept;
+    return kept != NULL;
+}
+
 static bool add_piece(Folds *folds, PyObject *piece, bool characters, Folded *folded, Sketch *sketch)
 {
     char *data;
@@ -231,6 +194,10 @@ static bool add_piece(Folds *folds, PyObject *piece, bool characters, Folded *fo
     if (PyBytes_AsStringAndSize(piece, &data, &size) < 0
         || !fold_piece(folds, (const uint8_t *)data, (size_t)size, folded))
         return false;
+    if (sketch->keeps && !make_room(sketch, folded->size)) {
+        PyErr_NoMemory();
+        return false;
+    }
     bool added;
     Py_BEGIN_ALLOW_THREADS
     added = add_words(sketch, folded, characters);
@@ -297,6 +264,15 @@ static PyObject *make_folds(PyObject *module, PyObject *arguments)
     return capsule;
 }
 
+static uint64_t power_of_base(size_t exponent)
+{
+    uint64_t power = 1, square = BASE;
+    for (; exponent; exponent /= 2, square *= square)
+        if (exponent % 2)
+            power *= square;
+    return power;
+}
+
 static PyObject *sign(PyObject *module, PyObject *arguments)
 {
     (void)module;
@@ -320,15 +296,11 @@ static PyObject *sign(PyObject *module, PyObject *arguments)
             .ascii = folds->ascii,
             .hashes = (size_t)row.len / sizeof(uint32_t),
             .ngram = (size_t)ngram,
-            .power = 1,
+            .power = power_of_base((size_t)ngram),
         };
-        uint64_t square = BASE;
-        for (size_t left = sketch.ngram; left; left /= 2, square *= square)
-            if (left % 2)
-                sketch.power *= square;
         memset(row.buf, 0xff, (size_t)row.len);
         if (read_pieces(folds, pieces, characters, &sketch))
-            signed_ = Py_NewRef(Py_None);
+            signed_ = PyLong_FromUnsignedLongLong(sketch.sum);
         free(sketch.last);
     }
     PyBuffer_Release(&factors);
@@ -337,9 +309,36 @@ static PyObject *sign(PyObject *module, PyObject *arguments)
     return signed_;
 }
 
+static PyObject *shingles(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    PyObject *capsule, *pieces, *values = NULL;
+    Py_ssize_t ngram;
+    int characters;
+    if (!PyArg_ParseTuple(arguments, "OOnp:shingles", &capsule, &pieces, &ngram, &characters))
+        return NULL;
+    Folds *folds = PyCapsule_GetPointer(capsule, FOLDS);
+    if (!folds)
+        return NULL;
+    if (ngram < 1)
+        return refuse("shingles: of no items");
+    Sketch sketch = {
+        .ascii = folds->ascii,
+        .ngram = (size_t)ngram,
+        .power = power_of_base((size_t)ngram),
+        .keeps = true,
+    };
+    if (read_pieces(folds, pieces, characters, &sketch))
+        values = PyBytes_FromStringAndSize((const char *)sketch.kept, (Py_ssize_t)(sketch.held * sizeof *sketch.kept));
+    free(sketch.last);
+    free(sketch.kept);
+    return values;
+}
+
 static PyMethodDef METHODS[] = {
     {"folds", make_folds, METH_VARARGS, "The table for `sign`."},
-    {"sign", sign, METH_VARARGS, "The signature of a text into a row."},
+    {"sign", sign, METH_VARARGS, "The signature of a text into a row; gives the sum over its shingles."},
+    {"shingles", shingles, METH_VARARGS, "The values of the shingles of a text, 8 bytes each."},
     {NULL, NULL, 0, NULL},
 };
 

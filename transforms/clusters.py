@@ -1,8 +1,7 @@
 """Clusters of duplicate pages: the components that edges form, and how far one may reach.
 
-Three kinds: `url` (same page URL), `text` (same exact text), `near_text` (estimated Jaccard
-similarity of the MinHash signatures). Members are ranked: latest date first (as written, so ISO
-8601 in UTC), then the longer text, then the smaller id.
+Three kinds: `url` (same page URL), `text` (same exact text), `near_text` (Jaccard similarity, by
+MinHash signatures or exactly). Members are ranked: `page_rank.py`.
 
 Similarity is not transitive: a chain of near-duplicates, each like the next, can join pages that
 share nothing. So a `near_text` component is cut into clusters whose members are all similar to
@@ -11,7 +10,7 @@ their own best-ranked member. The trade-off: two pages of different clusters may
 Nothing here depends on the order of rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,30 +20,22 @@ import pyarrow.compute as pc
 
 from schemas.duplicate_rows import Cluster
 from schemas.tables import schema_of
-from transforms.minhash import Signatures, estimate_similarity
+from transforms.page_rank import DEFAULT_PREFERENCES, PREFERENCES, rank_keys, rank_members
 
-STEP_VERSION = 2
+STEP_VERSION = 3
 
 KINDS = ("near_text", "text", "url")
 """Kinds of clusters, in the order of the table."""
 MAX_LEADERS = 32
 """Leaders of one component that all of its pages are compared with."""
 
-_MEMBER_COLUMNS = ["id", "date", "length"]
 _VERIFY_PAIRS = 1 << 15
 
 Indices = npt.NDArray[np.int64]
 Similarity = Callable[[Indices], npt.NDArray[np.float64]]
 """The similarity of pairs of nodes, [pairs, 2]."""
-
-
-def rank_members(members: pa.Table) -> Indices:
-    """The order of members, best first: latest `date`, greatest `length`, smallest `id`."""
-    order = pc.sort_indices(
-        members,
-        sort_keys=[("date", "descending"), ("length", "descending"), ("id", "ascending")],
-    )
-    return np.asarray(order.to_numpy(zero_copy_only=False), dtype=np.int64)
+Compare = Callable[[pa.Array], Similarity]
+"""What compares the pages of an array of distinct ids: nodes are their places in it."""
 
 
 def connected_components(a: Indices, b: Indices, count: int) -> Indices:
@@ -87,19 +78,21 @@ class Clusters:
 def build_clusters(
     members: pa.Table,
     edges: pa.Table,
-    signatures: Callable[[pa.Array], Signatures],
+    compare: Compare,
     min_similarity: float,
+    prefer: Sequence[str] = DEFAULT_PREFERENCES,
 ) -> Clusters:
     """Clusters of duplicates with ranks: two or more pages each, kind by kind.
 
     Args:
-        members: Columns `id`, `date`, `length` of every page that occurs in an edge; others and
-            repeated rows do no harm.
+        members: Column `id`, and those of what is preferred (`page_rank.PREFERENCES`), of every
+            page that occurs in an edge; others and repeated rows do no harm.
         edges: Columns `kind`, `a`, `b`, `similarity`, in any order and orientation; each holds.
-        signatures: MinHash signatures of an array of distinct ids, in its order; asked for where a
-            component has a page without an edge to its leader.
-        min_similarity: Estimated Jaccard similarity that members of a `near_text` cluster have to
-            its best-ranked one, at least.
+        compare: Asked for where a component has a page without an edge to its leader; by the same
+            measure as the edges.
+        min_similarity: Jaccard similarity that members of a `near_text` cluster have to its
+            best-ranked one, at least.
+        prefer: What members are ranked by.
 
     Raises:
         ValueError: An edge names a page that `members` lacks, or a kind is unknown.
@@ -107,9 +100,9 @@ def build_clusters(
     unknown = set(pc.unique(edges.column("kind")).to_pylist()) - set(KINDS)
     if unknown:
         raise ValueError(f"unknown kinds of edges: {sorted(unknown)}")
-    members = _members_of(members)
+    members = _members_of(members, prefer)
     ids = _one_array(members.column("id"))
-    rank = _positions(rank_members(members))
+    rank = _positions(rank_members(members, prefer))
     tables = [schema_of(Cluster).empty_table()]
     components = pages = 0
     for kind in KINDS:
@@ -128,7 +121,7 @@ def build_clusters(
         if kind == "near_text":
             found = _Near(a, b, known)
             leader, similarity = found.leaders(
-                label, ids.take(pa.array(nodes)), signatures, min_similarity
+                label, ids.take(pa.array(nodes)), compare, min_similarity
             )
             cut = leader != label
             components += len(np.unique(label[cut]))
@@ -244,7 +237,11 @@ def _cluster_rows(
 
 
 def _pairs(edges: pa.Table, ids: pa.Array) -> tuple[Indices, npt.NDArray[np.float64]]:
-    """Distinct unordered pairs of member numbers, sorted, [pairs, 2], and their similarity."""
+    """Distinct unordered pairs of member numbers, sorted, [pairs, 2], and their similarity.
+
+    Of a pair that occurs more than once it is the greatest: a record that an earlier output has
+    read by another recipe has two texts.
+    """
     ends = []
     for name in ("a", "b"):
         found = pc.index_in(edges.column(name), value_set=ids)
@@ -253,10 +250,12 @@ def _pairs(edges: pa.Table, ids: pa.Array) -> tuple[Indices, npt.NDArray[np.floa
             raise ValueError(f"an edge names {missing}, which is not among the members")
         ends.append(found.to_numpy().astype(np.int64))
     low, high = np.minimum(*ends), np.maximum(*ends)
-    _, first = np.unique(low * len(ids) + high, return_index=True)
+    _, first, at = np.unique(low * len(ids) + high, return_index=True, return_inverse=True)
+    similarity = np.zeros(len(first))
+    np.maximum.at(similarity, at, edges.column("similarity").to_numpy())
     pairs = np.stack([low[first], high[first]], axis=1)
     apart = pairs[:, 0] != pairs[:, 1]
-    return pairs[apart], edges.column("similarity").to_numpy()[first][apart]
+    return pairs[apart], similarity[apart]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,13 +271,13 @@ class _Near:
         self,
         component: Indices,
         ids: pa.Array,
-        signatures: Callable[[pa.Array], Signatures],
+        compare: Compare,
         min_similarity: float,
     ) -> tuple[Indices, npt.NDArray[np.float64]]:
         """The leader of each node and the similarity to it, with chains cut.
 
-        Nodes of one signature count as one, the best-ranked: which of them have an edge to others
-        is an accident of where they stand.
+        Nodes of similarity 1 count as one, the best-ranked: which of them have an edge to others is
+        an accident of where they stand.
         """
         count = len(component)
         equal = self.known == 1.0
@@ -287,16 +286,14 @@ class _Near:
         a, b = at[self.a], at[self.b]
         apart = a != b
         near = _Near(a[apart], b[apart], self.known[apart])
-        similar = near.look_up(at[component[own]], ids.take(pa.array(own)), signatures)
+        similar = near.look_up(at[component[own]], ids.take(pa.array(own)), compare)
         leader, similarity = cut_chains(at[component[own]], near.a, near.b, similar, min_similarity)
         return own[leader][at], similarity[at]
 
-    def look_up(
-        self, component: Indices, ids: pa.Array, signatures: Callable[[pa.Array], Signatures]
-    ) -> Similarity:
-        """The similarity of pairs of nodes: that of their edge, else that of their signatures.
+    def look_up(self, component: Indices, ids: pa.Array, compare: Compare) -> Similarity:
+        """The similarity of pairs of nodes: that of their edge, else what `compare` says.
 
-        Signatures are read once, and only of components with a node that has no edge to the best.
+        It is asked once, and only of components with a node that has no edge to the best.
         """
         low, high = np.minimum(self.a, self.b), np.maximum(self.a, self.b)
         has_edge = np.zeros(len(component), bool)
@@ -305,7 +302,7 @@ class _Near:
         is_star = np.ones(len(component), bool)
         is_star[component[~has_edge]] = False
         needed = np.flatnonzero(~is_star[component])
-        values = signatures(ids.take(pa.array(needed))) if len(needed) else None
+        compared = compare(ids.take(pa.array(needed))) if len(needed) else None
         packed = low * len(component) + high
         order = np.argsort(packed)
         packed, known = packed[order], self.known[order]
@@ -319,22 +316,20 @@ class _Near:
             unknown = np.flatnonzero(packed[at] != wanted)
             for start in range(0, len(unknown), _VERIFY_PAIRS):
                 chosen = unknown[start : start + _VERIFY_PAIRS]
-                rows = np.searchsorted(needed, pairs[chosen])
-                assert values is not None
-                result[chosen] = estimate_similarity(values[rows[:, 0]], values[rows[:, 1]])
+                assert compared is not None
+                result[chosen] = compared(np.searchsorted(needed, pairs[chosen]))
             return result
 
         return similarity
 
 
-def _members_of(rows: pa.Table) -> pa.Table:
+def _members_of(rows: pa.Table, prefer: Sequence[str]) -> pa.Table:
     """Distinct pages of a table sorted by id.
 
     A page that occurs with several dates or lengths is taken with its best-ranked ones.
     """
-    rows = rows.select(_MEMBER_COLUMNS).sort_by(
-        [("id", "ascending"), ("date", "descending"), ("length", "descending")]
-    )
+    rows = rows.select(["id", *(PREFERENCES[name] for name in prefer)])
+    rows = rows.sort_by([("id", "ascending"), *rank_keys(prefer)[:-1]])
     codes, _ = _codes(rows.column("id"))
     first = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else codes
     return rows.take(pa.array(first)).combine_chunks()

@@ -4,7 +4,9 @@ What is shuffled is a row a key: its kind, a 64-bit key, a 64-bit check, and the
 where the page stands: the number of its part and its row there. Pages of equal keys meet in a
 bucket. For an exact kind (`record`, `text`, `url`) key and check are the halves of a cryptographic
 hash, so equal means equal. For `near_text` the key is that of a band of the signature (MinHash
-LSH), the check tells whether the whole signatures are equal; pairs that meet are candidates.
+LSH), the check tells whether the whole signatures are equal; pairs that meet are candidates. Where
+texts are compared, the check tells whether all shingles are: pages of one signature may differ, and
+which of them stands for the others must not hang on where it stands.
 
 Nothing here depends on the order of rows. The number of a part only names it: which of several
 pages with one signature stands for them has no effect on what is found similar.
@@ -76,6 +78,7 @@ def key_rows(
     urls: Sequence[str],
     signatures: Signatures,
     config: MinHashConfig,
+    same: Numbers | None = None,
 ) -> pa.Table:
     """The keys of a part's pages.
 
@@ -86,6 +89,8 @@ def key_rows(
         urls: The normalised URL of each page, empty where it is not the page's own.
         signatures: MinHash signatures, [pages, hashes]. A text without a word gets no key.
         config: The bands.
+        same: A number for each page, the same for pages that count as one; by default that of the
+            signature.
 
     Returns:
         Rows of `KEY_SCHEMA`.
@@ -94,7 +99,8 @@ def key_rows(
     bands = band_keys(signatures[chosen], config)
     nodes = [np.repeat(node_numbers(part, chosen), config.bands)]
     keys = [bands.ravel()]
-    checks = [np.repeat(_signature_checks(bands), config.bands)]
+    own = _signature_checks(bands) if same is None else same[chosen]
+    checks = [np.repeat(own, config.bands)]
     kinds = [np.full(len(nodes[0]), NEAR_TEXT, np.uint8)]
     for code, values in ((1, ids), (2, text_keys), (3, urls)):
         rows, halves = _exact_keys(KINDS[code], values)

@@ -1,9 +1,9 @@
-"""Dedup of pages before any download: signatures, the shuffle in which duplicates meet, edges.
+"""Edges between duplicate pages, before any download: the shuffle in which signed pages meet.
 
-Two steps. `signatures` (a part function) applies gate `dedup` and hashes each page that passes.
-`edges` (a shuffle) brings pages together that share a URL, an exact text or a MinHash band, and
-verifies those that only may be alike; what holds is kept as a table. Keys and nodes are all that
-travels to find pairs; a signature travels once to each part that holds a candidate for its page.
+Step `edges` brings pages together that share a URL, an exact text or a MinHash band, and verifies
+those that only may be alike; what holds is kept as a table. Keys and nodes are all that travels to
+find pairs; what is compared, a signature or the set of the shingles of a text, travels once to each
+part that holds a candidate for its page.
 
 ``keys -> pairs by key -> to the part of a: its pages -> to the part of b: verified, kept``
 
@@ -11,7 +11,7 @@ What follows from edges is in `cluster_pages.py`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from schemas.duplicate_rows import Edge
 from schemas.tables import schema_of
+from transforms.compare_pages import read_compared
 from transforms.duplicate_keys import (
     KINDS,
     NEAR_TEXT,
@@ -32,16 +33,16 @@ from transforms.duplicate_keys import (
     part_of,
     row_of,
 )
-from transforms.gates import RowGate, evaluate, ledger_rows
-from transforms.minhash import MinHashConfig, Signatures, estimate_similarity, signatures, text_hash
-from transforms.pages import PageFiles, Places, iter_page_texts, read_pages, some
+from transforms.minhash import MinHashConfig, Signatures, estimate_similarity
+from transforms.pages import take_or_null
+from transforms.shingle_sets import ShingleSet, iter_shingle_sets, jaccard, of_column
 from transforms.shuffle import Block, split_rows
+from transforms.signed_pages import DedupConfig, SignedFiles, read_signed, to_signatures
 from transforms.sink import Part, PartSink
-from transforms.table_files import read_table
 
-STAGE = "dedup"
-STEP_VERSION = 4
-GATE = "dedup"
+STEP_VERSION = 5
+LINKS = "links"
+"""Fact: edges between different pages, which are those of every kind but `record`."""
 
 _PAGE = 254
 """Code of a row that tells of the page of node `a`."""
@@ -51,105 +52,15 @@ _MEET_SCHEMA = pa.schema(
         pa.field("id", pa.string()),
         pa.field("date", pa.string()),
         pa.field("length", pa.int64()),
-        pa.field("signature", pa.binary()),
+        pa.field("score", pa.float64()),
+        pa.field("published", pa.bool_()),
+        pa.field("split", pa.string()),
+        pa.field("compared", pa.large_binary()),
     ]
 )
-"""Pairs, and the pages of their first ends: what travels to the parts of the second ends."""
+"""Pairs, and the pages of their first ends: what travels to the parts of the second ends.
+`compared` is the signature, or the shingles of a page with a candidate."""
 _VERIFY_PAIRS = 1 << 15
-
-
-@dataclass(frozen=True, slots=True)
-class DedupConfig:
-    """How duplicates are found."""
-
-    minhash: MinHashConfig = field(default_factory=MinHashConfig)
-    min_similarity: float = 0.7
-    """Estimated Jaccard similarity from which two pages are near-duplicates; the knee of FineWeb's
-    14 x 8 bands lies at 0.72."""
-    buckets: int = 64
-    """Buckets of the shuffle: memory is one bucket, so more of them for a larger corpus."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedFiles:
-    """The signatures of a part's pages, and the part's name."""
-
-    part: str
-    signatures: str | None
-
-
-@dataclass(eq=False)
-class SignPages:
-    """Part function: gate `dedup`, then URL, exact-text key and MinHash signature of each page."""
-
-    output: str
-    gate: RowGate
-    config: DedupConfig
-
-    def setup(self) -> None:
-        """Nothing is heavy here."""
-
-    def __call__(self, part: Part, sink: PartSink) -> None:
-        """Sign the pages of a part."""
-        files: PageFiles = part.spec
-        pages = read_pages(self.output, files)
-        sink.seen("pages", len(pages))
-        decisions = evaluate(self.gate, pages)
-        sink.write("ledger", ledger_rows(GATE, "page", pages["id"], None, decisions))
-        sink.count("pages", kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule())
-        kept = pages.filter(pa.array(decisions.keep))
-        places = Places(kept["id"])
-        for ids, texts, contents in iter_page_texts(self.output, files):
-            rows = places.of(pa.array(ids, pa.string()))
-            chosen = np.flatnonzero(rows >= 0).tolist()
-            if not chosen:
-                continue
-            rows, texts = rows[chosen], [texts[row] for row in chosen]
-            # Exact duplicates show the same images too: pages of one template, each with a picture
-            # of its own, are none, nor is the print version of an illustrated page.
-            keys = [text_hash(contents[row]) if contents[row] else "" for row in chosen]
-            facts = kept.select(["id", "kind", "url", "date"]).take(pa.array(rows))
-            # A row of a table is one image of its page and not the page: others share its URL.
-            charsets = kept["charset"].take(pa.array(rows)).to_pylist()
-            of_page = [bool(text or charset) for text, charset in zip(texts, charsets, strict=True)]
-            urls = pc.if_else(pa.array(of_page, pa.bool_()), facts["url"], "")
-            facts = facts.set_column(2, "url", urls)
-            signed = signatures(texts, self.config.minhash)
-            sink.write(
-                "signatures",
-                facts.append_column("length", pa.array([len(text) for text in texts], pa.int64()))
-                .append_column("text_key", pa.array(keys, pa.string()))
-                .append_column("signature", _to_column(signed))
-                .combine_chunks(),
-            )
-
-
-def _to_column(values: Signatures) -> pa.Array:
-    width = values.dtype.itemsize * values.shape[1]
-    data = pa.py_buffer(np.ascontiguousarray(values).tobytes())
-    return pa.Array.from_buffers(pa.binary(width), len(values), [None, data])
-
-
-def to_signatures(column: pa.ChunkedArray, config: MinHashConfig) -> Signatures:
-    """The signatures of a column of the table, [rows, hashes]."""
-    empty = signatures([], config)
-    data = b"".join(column.to_pylist())
-    return np.frombuffer(data, empty.dtype).reshape(-1, config.hashes)
-
-
-def read_signed(output: str, files: SignedFiles, config: MinHashConfig) -> pa.Table:
-    """The signed pages of a part; an empty table where it has none."""
-    found = read_table(output, some(files.signatures))
-    if found is not None:
-        return found
-    names = ("id", "kind", "url", "date", "text_key")
-    return pa.table(
-        {
-            **{name: pa.array([], pa.string()) for name in names},
-            "length": pa.array([], pa.int64()),
-            "signature": _to_column(signatures([], config)),
-        }
-    )
 
 
 @dataclass(eq=False)
@@ -171,6 +82,7 @@ class EmitKeys:
             pages["url"].to_pylist(),
             to_signatures(pages["signature"], self.config.minhash),
             self.config.minhash,
+            pages["shingle_sum"].to_numpy() if self.config.verify == "texts" else None,
         )
         buckets = rows["key"].to_numpy() % np.uint64(self.config.buckets)
         yield from split_rows(rows, [f"keys {bucket:05d}" for bucket in buckets.tolist()])
@@ -201,17 +113,39 @@ class AttachPages:
 
     def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
         """Yield pairs and pages for every part that has a second end, and for this part itself."""
-        pages = read_signed(self.output, self.signed[int(bucket)], self.config.minhash)
+        files = self.signed[int(bucket)]
+        pages = read_signed(self.output, files, self.config.minhash)
         pairs = distinct_pairs(*(rows[name].to_numpy() for name in PAIR_SCHEMA.names))
         a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
         # What a report of a split says of `b` is no node: it stays here.
-        target = part_of(np.where(pairs["kind"].to_numpy() == SPLIT, a, b))
+        kinds = pairs["kind"].to_numpy()
+        target = part_of(np.where(kinds == SPLIT, a, b))
+        rows = np.unique(row_of(a[kinds == NEAR_TEXT]))
+        values = read_compared(self.output, self.config, files, pages, rows)
+        compared = take_or_null(values, _places(rows, len(pages)))
+        pages = pages.append_column("compared", compared)
         yield bucket, _MEET_SCHEMA.empty_table()
         for number in np.unique(target).tolist():
             chosen = np.flatnonzero(target == number)
             nodes = np.unique(a[chosen])
             yield str(number), _pair_rows(pairs.take(pa.array(chosen)))
             yield str(number), _page_rows(nodes, pages.take(pa.array(row_of(nodes))))
+
+
+def _places(rows: Indices, count: int) -> Indices:
+    """For each of so many rows its place among some distinct ones, -1 where it is none of them."""
+    places = np.full(count, -1, np.int64)
+    places[rows] = np.arange(len(rows))
+    return places
+
+
+def _shingle_sets(
+    output: str, files: SignedFiles, ids: list[str], config: MinHashConfig
+) -> Iterator[tuple[str, ShingleSet]]:
+    if not ids:
+        return iter(())
+    assert files.pages is not None, f"{files.part}: nothing says where its texts lie"
+    return iter_shingle_sets(files.home(output), files.pages, sorted(set(ids)), config)
 
 
 def _pair_rows(pairs: pa.Table) -> pa.Table:
@@ -221,10 +155,9 @@ def _pair_rows(pairs: pa.Table) -> pa.Table:
 
 
 def _page_rows(nodes: Numbers, pages: pa.Table) -> pa.Table:
-    facts = [pages[name] for name in ("id", "date", "length")]
-    signature = pages["signature"].cast(pa.binary())
+    facts = [pages[name] for name in _MEET_SCHEMA.names[len(PAIR_SCHEMA) :]]
     kind, column = pa.array(np.full(len(nodes), _PAGE, np.uint8)), pa.array(nodes)
-    return pa.table([kind, column, column, *facts, signature], schema=_MEET_SCHEMA)
+    return pa.table([kind, column, column, *facts], schema=_MEET_SCHEMA)
 
 
 @dataclass(eq=False)
@@ -249,7 +182,11 @@ class CommitEdges:
         a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
         ends = np.searchsorted(first["a"].to_numpy(), a), row_of(b)
         similarity = np.ones(len(pairs))
-        similarity[near] = self._similarity(first, ends[0][near], second, ends[1][near])
+        if self.config.verify == "texts":
+            files = self.signed[number]
+            similarity[near] = self._exact(first, ends[0][near], second, ends[1][near], files)
+        else:
+            similarity[near] = self._estimated(first, ends[0][near], second, ends[1][near])
         holds = ~near | (similarity >= self.config.min_similarity)
         sink.fact("split_groups", len(splits))
         sink.fact("split_group_rows", int(pc.sum(splits["b"]).as_py() or 0))
@@ -257,6 +194,7 @@ class CommitEdges:
         sink.fact("similar_pairs", int(holds[near].sum()))
         kept = np.flatnonzero(holds)
         kinds = pa.array(KINDS).take(pairs["kind"].take(pa.array(kept)))
+        sink.fact(LINKS, int(pc.sum(pc.not_equal(kinds, "record"), min_count=0).as_py()))
         edges = [
             kinds,
             pa.array(similarity[kept]),
@@ -267,21 +205,44 @@ class CommitEdges:
         schema = schema_of(Edge)
         sink.write("edges", pa.table(edges, names=schema.names).cast(schema).sort_by(order))
 
-    def _similarity(
+    def _estimated(
         self, first: pa.Table, at_a: Indices, second: pa.Table, at_b: Indices
     ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         found = np.empty(len(at_a))
         for start in range(0, len(at_a), _VERIFY_PAIRS):
             chosen = slice(start, start + _VERIFY_PAIRS)
             found[chosen] = estimate_similarity(
-                self._signatures(first, at_a[chosen]), self._signatures(second, at_b[chosen])
+                self._signatures(first["compared"], at_a[chosen]),
+                self._signatures(second["signature"], at_b[chosen]),
             )
         return found
 
-    def _signatures(self, pages: pa.Table, places: Indices) -> Signatures:
-        return to_signatures(pages["signature"].take(pa.array(places)), self.config.minhash)
+    def _signatures(self, column: pa.ChunkedArray, places: Indices) -> Signatures:
+        return to_signatures(column.take(pa.array(places)), self.config.minhash)
+
+    def _exact(
+        self,
+        first: pa.Table,
+        at_a: Indices,
+        second: pa.Table,
+        at_b: Indices,
+        files: SignedFiles,
+    ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """Page by page of the second ends, so that one of their sets is held at a time."""
+        found = np.empty(len(at_a))
+        sets = of_column(first["compared"])
+        pairs_of: dict[str, list[int]] = {}
+        for pair, page_id in enumerate(second["id"].take(pa.array(at_b)).to_pylist()):
+            pairs_of.setdefault(page_id, []).append(pair)
+        for page_id, own in _shingle_sets(self.output, files, list(pairs_of), self.config.minhash):
+            for pair in pairs_of[page_id]:
+                other = sets[at_a[pair]]
+                assert other is not None, "a candidate came without its shingles"
+                found[pair] = jaccard(other, own)
+        return found
 
     def _facts(self, pages: pa.Table, places: Indices, parts: Indices) -> list[pa.ChunkedArray]:
-        found = pages.select(["id", "date", "length"]).take(pa.array(places))
+        known = ["id", "date", "length", "score", "published", "split"]
+        found = pages.select(known).take(pa.array(places))
         names = pa.array([self.signed[part].part for part in parts.tolist()], pa.string())
-        return [*found.columns, pa.chunked_array([names])]
+        return [*found.columns[:4], pa.chunked_array([names]), *found.columns[4:]]

@@ -116,18 +116,30 @@ def signatures(texts: Sequence[str], config: MinHashConfig) -> Signatures:
         function is `partial(shingle_hash, unit=...)`. A text without a word gets a row of `EMPTY`
         (see `has_words`).
     """
+    return sign(texts, config)[0]
+
+
+def sign(texts: Sequence[str], config: MinHashConfig) -> tuple[Signatures, npt.NDArray[np.uint64]]:
+    """The `signatures` of texts, and a number for each that is the same for the same shingles.
+
+    Texts of one signature may differ a little; those of one number have each shingle as often. It
+    is the sum of the mixed `shingle_values`, modulo 2^64: 0 for a text without a word.
+    """
     a, b = _permutations(config.hashes, config.seed)
     if minhash_kernel.AVAILABLE:
         return minhash_kernel.sign_texts(texts, a, b, config.ngram, config.unit == "character")
     result = np.full((len(texts), config.hashes), EMPTY, dtype=np.uint32)
+    sums = np.zeros(len(texts), dtype=np.uint64)
     known = TokenHashes()
     pending: list[npt.NDArray[np.uint32]] = []
     owners: list[int] = []
     waiting = 0
     for index, text in enumerate(texts):
-        hashes = _shingle_hashes(text, config, known)
-        if not len(hashes):
+        values = shingle_values(text, config, known)
+        if not len(values):
             continue
+        sums[index] = (values ^ values >> np.uint64(29)).sum(dtype=np.uint64)
+        hashes = (values >> np.uint64(32)).astype(np.uint32)
         pending.append(hashes)
         owners.append(index)
         waiting += len(hashes)
@@ -136,7 +148,7 @@ def signatures(texts: Sequence[str], config: MinHashConfig) -> Signatures:
             pending, owners, waiting = [], [], 0
     if pending:
         _reduce(pending, owners, a, b, result)
-    return result
+    return result, sums
 
 
 def has_words(values: Signatures) -> npt.NDArray[np.bool_]:
@@ -218,12 +230,20 @@ def _character_hashes(text: str) -> npt.NDArray[np.uint64]:
     return np.array(hashes, dtype=np.uint64)[places]
 
 
-def _shingle_hashes(text: str, config: MinHashConfig, known: TokenHashes) -> npt.NDArray[np.uint32]:
-    """`shingle_hash` of every shingle of a text."""
+def shingle_values(text: str, config: MinHashConfig, known: TokenHashes) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of every shingle of a text, in order; its upper half is `shingle_hash`.
+
+    Args:
+        text: The text; one without a word has no shingle.
+        config: What a shingle is.
+        known: A cache that several texts share; the kernel needs none.
+    """
     by_word = config.unit == "word"
+    if minhash_kernel.AVAILABLE:
+        return minhash_kernel.shingle_values(text, config.ngram, not by_word)
     hashes = word_hashes(text, known) if by_word else _character_hashes(text)
     if not len(hashes):
-        return np.empty(0, dtype=np.uint32)
+        return np.empty(0, dtype=np.uint64)
     width = min(config.ngram, len(hashes))
     count = len(hashes) - width + 1
     value = hashes[:count].copy()
@@ -232,7 +252,7 @@ def _shingle_hashes(text: str, config: MinHashConfig, known: TokenHashes) -> npt
         value += hashes[offset : offset + count]
     value ^= value >> np.uint64(33)
     value *= np.uint64(_MIX)
-    return (value >> np.uint64(32)).astype(np.uint32)
+    return value
 
 
 @cache

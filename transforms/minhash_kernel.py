@@ -23,6 +23,7 @@ else:
     AVAILABLE = True
 
 Hashes = npt.NDArray[np.uint32]
+Numbers = npt.NDArray[np.uint64]
 
 
 @cache
@@ -30,8 +31,10 @@ def _folds() -> object:
     return _minhash_kernel.folds(fold_block, fold_token)
 
 
-def sign_texts(texts: Sequence[str], a: Hashes, b: Hashes, ngram: int, characters: bool) -> Hashes:
-    """What `minhash.signatures` gives.
+def sign_texts(
+    texts: Sequence[str], a: Hashes, b: Hashes, ngram: int, characters: bool
+) -> tuple[Hashes, Numbers]:
+    """What `minhash.sign` gives.
 
     Args:
         texts: Of any length; other threads run while the words of a text are hashed.
@@ -42,6 +45,15 @@ def sign_texts(texts: Sequence[str], a: Hashes, b: Hashes, ngram: int, character
     """
     result = np.empty((len(texts), len(a)), dtype=np.uint32)
     factors, addends = a.tobytes(), b.tobytes()
-    for row, text in zip(result, texts, strict=True):
-        _minhash_kernel.sign(_folds(), pieces(text), factors, addends, ngram, characters, row)
-    return result
+    sums = np.empty(len(texts), dtype=np.uint64)
+    for number, (row, text) in enumerate(zip(result, texts, strict=True)):
+        sums[number] = _minhash_kernel.sign(
+            _folds(), pieces(text), factors, addends, ngram, characters, row
+        )
+    return result, sums
+
+
+def shingle_values(text: str, ngram: int, characters: bool) -> Numbers:
+    """What `minhash.shingle_values` gives; read-only."""
+    values = _minhash_kernel.shingles(_folds(), pieces(text), ngram, characters)
+    return np.frombuffer(values, dtype=np.uint64)

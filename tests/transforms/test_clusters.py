@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from schemas.duplicate_rows import Cluster
 from schemas.tables import schema_of
 from transforms import clusters as module
-from transforms.clusters import build_clusters, connected_components, cut_chains, rank_members
+from transforms.clusters import build_clusters, connected_components, cut_chains
+from transforms.minhash import estimate_similarity
 
 EDGES = pa.schema(
     [("kind", pa.string()), ("a", pa.string()), ("b", pa.string()), ("similarity", pa.float64())]
@@ -37,8 +38,18 @@ def shuffled(table, rng):
     return table.take(pa.array(order, pa.int64()))
 
 
-def no_signatures(ids):
+def nothing_to_compare(ids):
     raise AssertionError(f"asked for {ids}")
+
+
+def compare_by(signatures):
+    """What compares pages by the signatures that a function gives for some ids."""
+
+    def compare(ids):
+        values = signatures(ids)
+        return lambda pairs: estimate_similarity(values[pairs[:, 0]], values[pairs[:, 1]])
+
+    return compare
 
 
 def brute_force_components(a, b, count):
@@ -86,20 +97,6 @@ def test_components_without_edges_are_single():
     assert connected_components(empty, empty, 3).tolist() == [0, 1, 2]
 
 
-def test_ranks_are_latest_then_longest_then_smallest_id():
-    members = member_table(
-        [
-            ("d", "2020-01-01T00:00:00Z", 5),
-            ("c", "2021-01-01T00:00:00Z", 4),
-            ("b", "2021-01-01T00:00:00Z", 9),
-            ("a", "", 100),
-            ("f", "2020-01-01T00:00:00Z", 6),
-            ("e", "2020-01-01T00:00:00Z", 5),
-        ]
-    )
-    assert members["id"].take(pa.array(rank_members(members))).to_pylist() == list("bcfdea")
-
-
 MEMBERS = [
     ("a", "2020", 10),
     ("b", "2021", 10),
@@ -121,7 +118,7 @@ def test_exact_clusters_are_ranked_and_sorted():
             ("text", "e", "e"),
         ]
     )
-    found = build_clusters(member_table(MEMBERS), edges, no_signatures, 0.8).rows
+    found = build_clusters(member_table(MEMBERS), edges, nothing_to_compare, 0.8).rows
     assert found.schema == schema_of(Cluster)
     assert [tuple(row.values()) for row in found.to_pylist()] == [
         ("text", "c", "c", 0, 1.0),
@@ -148,7 +145,7 @@ def test_near_text_members_are_similar_to_the_best_ranked_one():
     edges = edge_table(
         [("near_text", "a", "b", 0.8), ("near_text", "c", "b", 0.8), ("near_text", "e", "f", 1.0)]
     )
-    found = build_clusters(member_table(MEMBERS), edges, lookup, 0.8)
+    found = build_clusters(member_table(MEMBERS), edges, compare_by(lookup), 0.8)
     # `c` leads, `b` follows; `a` is like `b` only, and so it is no duplicate of `c`.
     assert [tuple(row.values())[1:] for row in found.rows.to_pylist()] == [
         ("c", "c", 0, 1.0),
@@ -161,8 +158,42 @@ def test_near_text_members_are_similar_to_the_best_ranked_one():
     assert [sorted(ids) for ids in asked] == [["a", "b", "c"]]
 
 
+def test_the_preferred_member_leads_and_is_told_first():
+    members = pa.table(
+        {
+            "id": list("abc"),
+            "date": ["2021", "2020", "2019"],
+            "length": [1, 2, 3],
+            "score": pa.array([None, 0.5, -2.0]),
+        }
+    )
+    edges = edge_table([("near_text", "a", "b", 0.9), ("near_text", "b", "c", 0.9)])
+
+    def similar(ids):
+        return lambda pairs: np.full(len(pairs), 0.1)
+
+    for prefer, expected in (
+        (("latest", "longest"), [("a", "a"), ("b", "a")]),
+        (("longest",), [("c", "c"), ("b", "c")]),
+        # `b` is like both others, and so they are no duplicates of each other but of it.
+        (("score", "latest"), [("b", "b"), ("c", "b"), ("a", "b")]),
+    ):
+        found = build_clusters(members, edges, similar, 0.8, prefer).rows
+        rows = zip(found["id"].to_pylist(), found["cluster_id"].to_pylist(), strict=True)
+        assert list(rows) == expected
+
+
+def test_a_pair_that_is_told_twice_is_as_similar_as_it_may_be():
+    # The text of a record that an earlier output has read by another recipe is another one.
+    members = member_table([("a", "2024", 10), ("b", "2023", 10)])
+    rows = [("near_text", "a", "b", 0.75), ("near_text", "b", "a", 0.9)]
+    for told in (rows, rows[::-1]):
+        found = build_clusters(members, edge_table(told), nothing_to_compare, 0.7).rows
+        assert found["similarity"].to_pylist() == [1.0, 0.9]
+
+
 def test_no_edges_make_no_cluster():
-    found = build_clusters(member_table([]), edge_table([]), no_signatures, 0.8).rows
+    found = build_clusters(member_table([]), edge_table([]), nothing_to_compare, 0.8).rows
     assert (found.num_rows, found.schema) == (0, schema_of(Cluster))
 
 
@@ -173,7 +204,7 @@ def test_no_edges_make_no_cluster():
 )
 def test_broken_input_is_refused(edge, message):
     with pytest.raises(ValueError, match=message):
-        build_clusters(member_table(MEMBERS), edge_table([edge]), no_signatures, 0.8)
+        build_clusters(member_table(MEMBERS), edge_table([edge]), nothing_to_compare, 0.8)
 
 
 def brute_force_leaders(component, edges, similar, most):
@@ -264,11 +295,11 @@ def test_clusters_do_not_depend_on_row_order(edges, rng):
     table = edge_table(
         [(kind, f"m{a:02}", f"m{b:02}", float((grid[a] == grid[b]).mean())) for kind, a, b in edges]
     )
-    expected = build_clusters(members, table, lookup, 0.5).rows
+    expected = build_clusters(members, table, compare_by(lookup), 0.5).rows
     turned = table.rename_columns(["kind", "b", "a", "similarity"]).select(table.column_names)
     mixed = pa.concat_tables([shuffled(table, rng), shuffled(turned, rng)])
     twice = pa.concat_tables([shuffled(members, rng), members])
-    assert build_clusters(twice, mixed, lookup, 0.5).rows.equals(expected)
+    assert build_clusters(twice, mixed, compare_by(lookup), 0.5).rows.equals(expected)
 
     for kind in ("url", "text"):
         exact = [(a, b) for own, a, b in edges if own == kind]

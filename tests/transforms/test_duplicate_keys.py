@@ -74,6 +74,15 @@ def test_a_page_has_a_row_for_each_key():
     assert len({key for key, _ in found["near_text", 0]}) == CONFIG.bands
 
 
+def test_what_counts_as_one_page_can_be_given():
+    texts = ["a page of some words", "", "a page of some words"]
+    ids, urls = [f"{number:032x}" for number in range(3)], [""] * 3
+    same = np.array([7, 8, 9], np.uint64)
+    rows = key_rows(0, ids, urls, urls, signatures(texts, CONFIG), CONFIG, same).to_pylist()
+    found = {(row["node"], row["check"]) for row in rows if row["kind"] == 0}
+    assert found == {(0, 7), (2, 9)}
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 4), st.integers(0, 40)),
