@@ -91,7 +91,7 @@ def _parts(size: int) -> list[str]:
 
 
 def _make(size: int, output: str) -> dict[str, Any]:
-    from transforms.duplicates import DedupConfig
+    from transforms.signed_pages import DedupConfig
     from transforms.sink import Part, PartSink
 
     hashes = DedupConfig().minhash.hashes
@@ -110,6 +110,7 @@ def _make(size: int, output: str) -> dict[str, Any]:
                 "url": pa.array([f"http://site/{start + row}" for row in range(count)]),
                 "date": pa.array(["2026-01-01T00:00:00Z"] * count),
                 "length": pa.array(rng.integers(500, 5000, count)),
+                "score": pa.nulls(count, pa.float64()),
                 "text_key": pa.array([rng.bytes(16).hex() for _ in range(count)]),
                 "signature": pa.Array.from_buffers(pa.binary(width), count, [None, data]),
             }
@@ -123,12 +124,15 @@ def _make(size: int, output: str) -> dict[str, Any]:
 def _run(size: int, output: str) -> dict[str, Any]:
     from functools import partial
 
+    from pipeline.cluster_steps import clusters_graph
     from pipeline.dedup_steps import edges_graph
     from pipeline.runners import RunnerConfig, run_graph
-    from pipeline.state import read_commits
+    from pipeline.state import read_commits, sum_counts, sum_facts
     from transforms import shuffle
-    from transforms.cluster_pages import ClusterPages, EdgeFiles
-    from transforms.duplicates import DedupConfig, SignedFiles
+    from transforms.cluster_pages import AnswerPages, EdgeFiles, JoinLabels
+    from transforms.component_labels import LabelPages, label_buckets
+    from transforms.duplicates import LINKS
+    from transforms.signed_pages import DedupConfig, SignedFiles
     from transforms.sink import Part, PartSink
 
     config = DedupConfig()
@@ -152,25 +156,39 @@ def _run(size: int, output: str) -> dict[str, Any]:
     run_graph("dedup", graph, RunnerConfig(log=os.devnull))
     linked = time.perf_counter()
     commits = read_commits(output, "dedup", parts)
-    paths = [path for found in commits.values() for path in found.files.get("edges", {}).values()]
-    spec = EdgeFiles(tuple(sorted(paths)), tuple(signed), size)
-    part = Part("clusters-all", "f" * 16, spec)
+    paths = {
+        name: path
+        for name, found in commits.items()
+        for path in found.files.get("edges", {}).values()
+    }
+    links = sum_facts(commits.values())[LINKS]
+    part = Part("labels-0001-all", "f" * 16, tuple(path for _, path in sorted(paths.items())))
     with PartSink("dedup", output, part) as sink:
-        ClusterPages(output, config)(part, sink)
-        clusters = sink.publish()
+        LabelPages(output, config, links)(part, sink)
+        files = sink.publish().files.get("labels", {})
+    labelled = time.perf_counter()
+    labels = {name.removeprefix("labels-"): path for name, path in files.items()}
+    specs = [
+        EdgeFiles(found.part, paths.get(f"edges-{found.part}"), min(PART_PAGES, size - start))
+        for found, start in zip(signed, range(0, size, PART_PAGES), strict=True)
+    ]
+    targets = [Part(f"clusters-{spec.part}", "f" * 16, spec) for spec in specs]
+    join = JoinLabels(output, labels, config.buckets)
+    answer = AnswerPages(output, config, signed)
+    graph = partial(clusters_graph, output, label_buckets(config, links), join, answer, targets)
+    run_graph("dedup", graph, RunnerConfig(log=os.devnull))
     end = time.perf_counter()
-    facts: dict[str, int] = {}
-    for found in (*commits.values(), clusters):
-        for name, amount in found.facts.items():
-            facts[name] = facts.get(name, 0) + amount
+    clusters = read_commits(output, "dedup", targets)
+    facts = sum_facts([*commits.values(), *clusters.values()])
     return {
         "seconds": round(end - begin, 3),
         "edges_seconds": round(linked - begin, 3),
-        "clusters_seconds": round(end - linked, 3),
+        "labels_seconds": round(labelled - linked, 3),
+        "clusters_seconds": round(end - labelled, 3),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
         "shuffled": shuffled,
         "facts": facts,
-        "members": clusters.counts["clusters"].kept,
+        "members": sum_counts(clusters.values())["clusters"].kept,
     }
 
 

@@ -14,7 +14,8 @@ from pipeline import publish
 from pipeline.run import RunOptions, prepare, runner_config
 from pipeline.stages import STEPS
 from pipeline.state import RunState, read_commits
-from pipeline.steps import Rounds
+from pipeline.steps import Loop, Rounds, Step
+from transforms.sink import Part
 
 
 def make_plan(options: RunOptions) -> dict[str, Any]:
@@ -30,9 +31,10 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
                 count = len(state.commits[step.name])
                 entry |= {"parts": count, "up_to_date": count, "to_run": 0, "weight": 0}
         elif known:
-            parts = step.parts(state)
+            parts = _parts(state, step)
             found = read_commits(state.output, step.stage, parts)
-            state.commits[step.name] = found
+            if not isinstance(step, Loop):
+                state.commits[step.name] = found
             entry |= {
                 "parts": len(parts),
                 "up_to_date": len(found),
@@ -66,6 +68,14 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
         },
         "steps": steps,
     }
+
+
+def _parts(state: RunState, step: Step | Loop) -> list[Part]:
+    """The parts of a step; of a loop those of its next round, or its last where it has ended."""
+    if isinstance(step, Step):
+        return step.parts(state)
+    number = step.read(state)
+    return step.parts(state, number if step.has_ended(state) else number + 1)
 
 
 def _nothing_open(state: RunState, rounds: Rounds) -> bool:

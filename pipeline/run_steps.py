@@ -1,12 +1,14 @@
-"""One step of a run, or the rounds of one: its missing parts, run and committed."""
+"""One step of a run, or its rounds: missing parts, run and committed."""
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from pipeline.progress import Progress
 from pipeline.runners import Build, RunnerConfig, run_graph
 from pipeline.state import Commits, RunState, read_commits, sum_counts
-from pipeline.steps import Rounds, Step
+from pipeline.steps import Loop, Rounds, Step
+from schemas.commits import commit_path
 from schemas.errors import StageError
 from transforms import storage
 from transforms.fetch_plan import RESTING
@@ -29,6 +31,53 @@ def run_step(
         found = _run_parts(state, name, step.stage, parts, build, runner, progress)
     state.commits[step.name] = found
     return len(missing)
+
+
+def run_loop(
+    state: RunState, loop: Loop, wanted: bool, runner: RunnerConfig, progress: Progress
+) -> int:
+    """Run round after round until one moves nothing; returns how many parts the last one ran."""
+    number = loop.read(state)
+    ran = 0
+    while True:
+        if wanted:
+            _remove_rounds(state, loop, number)
+        if loop.has_ended(state):
+            return ran
+        number += 1
+        if number > loop.most(state):
+            raise StageError(
+                f"stage {loop.stage}, {loop.name}: round {number - 1} still moves something, which "
+                "no input can cause: please report it"
+            )
+        step = Step(
+            loop.stage,
+            loop.name if number == 1 else f"{loop.name}, round {number}",
+            partial(_parts_of, loop, number),
+            partial(_graph_of, loop, number),
+        )
+        ran = run_step(state, step, wanted, runner, progress)
+        state.commits[loop.name] = state.commits.pop(step.name)
+
+
+def _parts_of(loop: Loop, number: int, state: RunState) -> list[Part]:
+    return loop.parts(state, number)
+
+
+def _graph_of(loop: Loop, number: int, state: RunState, missing: list[Part]) -> Build:
+    return loop.graph(state, number, missing)
+
+
+def _remove_rounds(state: RunState, loop: Loop, last: int) -> None:
+    """Remove the rounds before the last, each record before what it makes visible."""
+    for number in loop.started(state):
+        if number >= last:
+            break
+        for commit in read_commits(state.output, loop.stage, loop.parts(state, number)).values():
+            storage.remove(storage.join(state.output, commit_path(loop.stage, commit.name)))
+            for files in commit.files.values():
+                for path in files.values():
+                    storage.remove(storage.join(state.output, path))
 
 
 def run_rounds(

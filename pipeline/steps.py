@@ -1,4 +1,4 @@
-"""What a stage is made of: steps, and rounds of them until nothing is left to ask."""
+"""What a stage is made of: steps, and rounds of them until nothing is left to do or to ask."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,12 @@ from functools import partial
 from typing import Any
 
 from pipeline.runners import Build
-from pipeline.state import Commits, RunState, read_answers
+from pipeline.state import Commits, RunState, read_answers, read_commits, sum_facts
+from schemas.commits import Commit
+from transforms import storage
 from transforms.pages import PageFiles
 from transforms.parts import MapParts
+from transforms.refs import MeetFiles
 from transforms.sink import Part
 
 
@@ -58,6 +61,49 @@ class Rounds:
         )
 
 
+@dataclass(frozen=True)
+class Loop:
+    """Small pipelines, each on what the last has committed, until one of them moves nothing.
+
+    The parts of a round are named `<name>-<number of the round>-...`. Nothing they depend on is in
+    the rounds before them that is not in what those depend on, so whoever goes on begins after the
+    last whole round that is there, and earlier ones are removed.
+    """
+
+    stage: str
+    name: str
+    most: Callable[[RunState], int]
+    """Rounds after which it must have ended."""
+    parts: Callable[[RunState, int], list[Part]]
+    """The parts of a round, whatever the others have committed."""
+    graph: Callable[[RunState, int, list[Part]], Build]
+    """The graph of a round; the state knows the commits of the one before as those of the loop."""
+    moved: str
+    """The fact that counts what a round has moved; it is the last where that is nothing."""
+
+    def read(self, state: RunState) -> int:
+        """Read the last whole round into the state; its number, 0 where there is none."""
+        state.commits[self.name] = {}
+        for number in reversed(self.started(state)):
+            parts = self.parts(state, number)
+            found = read_commits(state.output, self.stage, parts)
+            if len(found) == len(parts):
+                state.commits[self.name] = found
+                return number
+        return 0
+
+    def started(self, state: RunState) -> list[int]:
+        """Numbers of the rounds that have a commit, of whatever recipe."""
+        names = storage.list_names(storage.join(state.output, "commits", self.stage))
+        heads = {name.split("-")[1] for name in names if name.startswith(f"{self.name}-")}
+        return sorted(int(head) for head in heads)
+
+    def has_ended(self, state: RunState) -> bool:
+        """Whether the round that the state knows is the last."""
+        commits = state.commits[self.name]
+        return bool(commits) and not sum_facts(commits.values()).get(self.moved)
+
+
 def map_parts(label: str, stage: str, output: str, parts: Sequence[Part], function: Any) -> Build:
     """A graph that runs a function on every part."""
     return partial(_map, label, stage, output, parts, function)
@@ -77,6 +123,31 @@ def by_bucket(parts: dict[str, Part], bucket: str, rows: Any) -> Part:
 
 def page_files(state: RunState, name: str) -> PageFiles:
     """The files of an extracted part."""
+    return page_files_of(name, state.commits["extract"][name])
+
+
+def page_files_of(name: str, commit: Commit) -> PageFiles:
+    """The files of an extracted part, of this output or another."""
     tables = ("documents", "texts", "captions", "scores_text", "image_records")
-    files = {table: state.file("extract", name, table) for table in tables}
-    return PageFiles(part=name, **files)
+    return PageFiles(part=name, **{table: commit.file(table) for table in tables})
+
+
+def meet_files(state: RunState, name: str) -> MeetFiles:
+    """What tells of the uses of image URLs by an extracted part."""
+    return MeetFiles(
+        part=name,
+        wanted_images=state.file("select", f"select-{name}", "wanted_images"),
+        wanted_captions=state.file("select", f"select-{name}", "wanted_captions"),
+        documents=state.file("extract", name, "documents"),
+        image_records=state.file("extract", name, "image_records"),
+        clusters=state.file("clusters", f"clusters-{name}", "clusters"),
+    )
+
+
+def files_by_url(state: RunState, step: str, table: str) -> dict[str, str]:
+    """The files of a table that lies in buckets of URLs, by bucket."""
+    return {
+        name.removeprefix(f"{step}-"): path
+        for name in state.commits[step]
+        if (path := state.file(step, name, table)) is not None
+    }

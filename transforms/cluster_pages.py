@@ -1,11 +1,14 @@
 """Clusters of pages: what edges join, ranked, and written back to the parts of the pages.
 
-One process reads all edges and writes a file for each part, so that every later stage joins what is
-known of a page without a shuffle. A cluster is knowledge, not a verdict: who survives is decided
-by gate `shard`.
+``edges -> by page: its label -> by component: what chains may have to compare -> to the parts
+that have it -> by component: clusters -> to the part of each page``
+
+Edges of a component meet in one place, so that every later stage joins what is known of a page
+without a shuffle. Memory: the components of a bucket; the largest component bounds it from below.
+A cluster is knowledge, not a verdict: who survives is decided by gate `shard`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,112 +16,272 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.duplicate_rows import Cluster, Edge
+from schemas.tables import schema_of
 from transforms.clusters import build_clusters, connected_components
-from transforms.duplicates import GATE, DedupConfig, SignedFiles, to_signatures
+from transforms.compare_pages import Comparison, read_compared
+from transforms.component_labels import bucket_names, read_labels
+from transforms.id_numbers import distinct, numbers_of
 from transforms.ledger import builtin_ledger
-from transforms.minhash import Signatures
-from transforms.pages import positions, rows_with
-from transforms.shuffle import split_rows
+from transforms.page_places import (
+    first_places,
+    holders_of,
+    page_places,
+    repeated_records,
+    splits_of,
+)
+from transforms.page_rank import component_places
+from transforms.pages import positions, rows_with, some
+from transforms.shuffle import Block, split_rows
+from transforms.signed_pages import GATE, DedupConfig, SignedFiles, read_signed
 from transforms.sink import Part, PartSink
-from transforms.table_files import read_rows, read_table
+from transforms.table_files import read_rows
+
+STEP_VERSION = 1
+CLUSTER_SCHEMA = pa.schema(
+    [
+        *schema_of(Cluster),
+        pa.field("component", pa.string()),
+        pa.field("place", pa.int64()),
+        pa.field("date", pa.string()),
+        pa.field("length", pa.int64()),
+        pa.field("score", pa.float64()),
+        pa.field("earlier", pa.bool_()),
+        pa.field("published", pa.bool_()),
+        pa.field("split", pa.string()),
+        pa.field("held_by", pa.string()),
+    ]
+)
+"""Table `clusters`: its public columns, and what settling duplicates needs. `place` is the position
+of the page in its component; `earlier` and `published` tell of pages of earlier outputs; `held_by`
+and `split` are explained at `page_places.holders_of`."""
+_RECORD = "record"
+"""Kind of a row that tells of a page that stands elsewhere too."""
+_MEET_SCHEMA = pa.schema(
+    [
+        *(pa.field(column.name, column.type) for column in schema_of(Edge)),
+        pa.field("compared", pa.large_binary()),
+    ]
+)
+"""Edges of a bucket of components, and pages: `a_id` and `compared`, the rest null."""
+_FACTS = ("cut_components", "cut_pages")
+"""Rows whose kind is one of these tell of a bucket: `rank` is the number."""
+_ORDER = [(name, "ascending") for name in ("kind", "cluster_id", "rank")]
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeFiles:
-    """What clusters are made of."""
+    """What is known of the pages of one part."""
 
-    edges: tuple[str, ...]
-    signed: tuple[SignedFiles, ...]
+    part: str
+    edges: str | None
+    """Edges whose second ends are in this part."""
     pages: int
-    """Pages that were signed."""
+    """Pages of this run that were signed."""
 
 
 @dataclass(eq=False)
-class ClusterPages:
-    """Part function: all edges to clusters, a file for each part whose pages they name."""
+class EmitEdges:
+    """Map side: the edges of a part, each to the bucket that knows the label of its first end."""
+
+    output: str
+    buckets: int
+    """Buckets of labels."""
+
+    def __call__(self, part: Part) -> Iterator[Block]:
+        """Yield edges by bucket, and an empty block for the part itself."""
+        files: EdgeFiles = part.spec
+        edges = read_rows(self.output, some(files.edges), "edges")
+        is_record = pc.equal(edges["kind"], _RECORD)
+        for rows, name in ((edges.filter(pc.invert(is_record)), "label "),
+                           (edges.filter(is_record), "record ")):  # fmt: skip
+            yield from split_rows(rows, bucket_names(numbers_of(rows["a_id"]), self.buckets, name))
+        yield f"part {files.part}", schema_of(Edge).empty_table()
+
+
+@dataclass(eq=False)
+class JoinLabels:
+    """First reduce: the edges of a bucket, each to the bucket of its component."""
+
+    output: str
+    labels: Mapping[str, str]
+    """The file of each bucket of labels that has any."""
+    buckets: int
+    """Buckets of components."""
+
+    def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
+        """Yield edges by bucket."""
+        kind, _, name = bucket.partition(" ")
+        if kind != "label":
+            yield bucket, rows
+            return
+        pages = numbers_of(rows["a_id"])
+        ids, found = read_labels(self.output, self.labels.get(name))
+        # Those that are named nowhere are the smallest of their components, and their own labels.
+        both, places = distinct(np.concatenate([ids, pages]))
+        labels = both.copy()
+        labels[places[: len(ids)]] = found
+        labels = labels[places[len(ids) :]]
+        yield from split_rows(rows, bucket_names(labels, self.buckets, "component "))
+
+
+def pages_to_compare(edges: pa.Table) -> pa.Table:
+    """The pages that clusters may have to compare: a row a page, columns of `page_places`.
+
+    They are those of `near_text` components in which some pair has no edge.
+    """
+    near = edges.filter(pc.equal(edges["kind"], "near_text"))
+    ends = np.stack([numbers_of(near[name]) for name in ("a_id", "b_id")], axis=1)
+    ids, places = distinct(ends.reshape(-1, 2))
+    a, b = np.sort(places.reshape(-1, 2), axis=1).T
+    label = connected_components(a, b, len(ids))
+    # A record that stands in two parts is like itself, which is no pair of pages.
+    distinct_pairs = np.unique((a * len(ids) + b)[a != b])
+    pages = np.bincount(label, minlength=len(ids))
+    pairs = np.bincount(label[distinct_pairs // max(len(ids), 1)], minlength=len(ids))
+    is_open = pairs < pages * (pages - 1) // 2
+    return first_places(page_places(near.filter(pa.array(is_open[label[a]])), ()))
+
+
+@dataclass(eq=False)
+class AskPages:
+    """Second reduce: the edges of whole components; asks the parts for pages to compare."""
+
+    def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
+        """Yield the edges for the same bucket, and `id`, `bucket` for the parts of pages."""
+        if not bucket.startswith("component "):
+            yield bucket, rows
+            return
+        compared = pa.nulls(len(rows), pa.large_binary())
+        yield bucket, rows.append_column("compared", compared).cast(_MEET_SCHEMA)
+        wanted = pages_to_compare(rows)
+        asked = wanted.select(["id"]).append_column("bucket", pa.array([bucket] * len(wanted)))
+        for part, pages in split_rows(asked, wanted["part"]):
+            yield f"pages {part}", pages
+
+
+@dataclass(eq=False)
+class AnswerPages:
+    """Third reduce: what is compared of a part's pages, to the buckets that asked."""
 
     output: str
     config: DedupConfig
+    signed: Sequence[SignedFiles]
 
-    def setup(self) -> None:
-        """Nothing is heavy here."""
+    def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
+        """Yield rows without an edge: id of a page, and what is compared of it."""
+        kind, _, name = bucket.partition(" ")
+        if kind != "pages":
+            yield bucket, rows
+            return
+        (files,) = [files for files in self.signed if files.part == name]
+        pages = read_signed(self.output, files, self.config.minhash)
+        at = positions(pages["id"], rows["id"])
+        compared = read_compared(self.output, self.config, files, pages, at)
+        columns = {"a_id": rows["id"], "compared": compared}
+        table = pa.table(
+            [columns.get(column.name, pa.nulls(len(rows), column.type)) for column in _MEET_SCHEMA],
+            schema=_MEET_SCHEMA,
+        )
+        yield from split_rows(table, rows["bucket"])
 
-    def __call__(self, part: Part, sink: PartSink) -> None:
-        """Join, cut, rank and write."""
-        files: EdgeFiles = part.spec
-        rows = read_rows(self.output, files.edges, "edges")
-        is_record = pc.equal(rows["kind"], "record")
-        self._repeats(files, rows.filter(is_record), sink)
-        edges = rows.filter(pc.invert(is_record))
-        facts = ["id", "date", "length", "part"]
-        ends = [edges.select([f"{end}_{name}" for name in facts]) for end in "ab"]
-        members = pa.concat_tables([end.rename_columns(facts) for end in ends])
-        # A record that stands in several parts belongs to the first of them.
-        members = members.sort_by([("id", "ascending"), ("part", "ascending")])
+
+@dataclass(eq=False)
+class BuildComponents:
+    """Fourth reduce: the edges of whole components to clusters, sent to the parts of the pages."""
+
+    config: DedupConfig
+    signed: Sequence[SignedFiles]
+
+    def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
+        """Yield rows of `CLUSTER_SCHEMA` by part."""
+        kind, _, name = bucket.partition(" ")
+        if kind == "part":
+            yield name, CLUSTER_SCHEMA.empty_table()
+            return
+        earlier = [files.part for files in self.signed if files.earlier is not None]
+        if kind == "record":
+            repeats = repeated_records(rows, earlier)
+            yield from split_rows(_record_rows(repeats["id"]), repeats["part"])
+            return
+        is_page = pc.is_null(rows["kind"])
+        pages = rows.filter(is_page)
+        edges = rows.filter(pc.invert(is_page))
+        members = first_places(page_places(edges, earlier))
         links = edges.select(["kind", "a_id", "b_id", "similarity"])
         links = links.rename_columns(["kind", "a", "b", "similarity"])
-        lookup = _SignatureLookup(self.output, self.config, files.signed, members)
-        built = build_clusters(members, links, lookup, self.config.min_similarity)
-        sink.fact("cut_components", built.cut_components)
-        sink.fact("cut_pages", built.cut_pages)
+        compare = Comparison(self.config, pages["a_id"], pages["compared"])
+        prefer = self.config.prefer
+        built = build_clusters(members, links, compare, self.config.min_similarity, prefer)
         clusters = built.rows
         found = members.take(pa.array(positions(members["id"], clusters["id"])))
         clusters = clusters.append_column("component", components(clusters))
-        for name in ("date", "length", "part"):
-            clusters = clusters.append_column(name, found[name])
+        for fact in ("date", "length", "score", "earlier", "published", "split"):
+            clusters = clusters.append_column(fact, found[fact])
+        clusters = clusters.append_column("place", component_places(clusters, prefer))
+        clusters = clusters.append_column("held_by", holders_of(clusters))
+        at = clusters.schema.get_field_index("split")
+        clusters = clusters.set_column(at, "split", splits_of(clusters))
+        clusters = clusters.select(CLUSTER_SCHEMA.names)
+        yield from split_rows(clusters.cast(CLUSTER_SCHEMA), found["part"])
+        told = _fact_rows((built.cut_components, built.cut_pages))
+        yield members["part"][0].as_py(), told
+
+
+def _record_rows(ids: pa.ChunkedArray) -> pa.Table:
+    count = len(ids)
+    columns = {
+        "kind": pa.array([_RECORD] * count, pa.string()),
+        "id": ids,
+        "cluster_id": ids,
+        "rank": pa.array([1] * count, pa.int64()),
+        "similarity": pa.array([1.0] * count, pa.float64()),
+    }
+    rest = {
+        field.name: pa.nulls(count, field.type)
+        for field in CLUSTER_SCHEMA
+        if field.name not in columns
+    }
+    return pa.table({**columns, **rest}, schema=CLUSTER_SCHEMA)
+
+
+def _fact_rows(amounts: Sequence[int]) -> pa.Table:
+    rows = [
+        dict.fromkeys(CLUSTER_SCHEMA.names) | {"kind": fact, "rank": amount}
+        for fact, amount in zip(_FACTS, amounts, strict=True)
+    ]
+    empty = {"id": "", "cluster_id": "", "similarity": 0.0}
+    return pa.Table.from_pylist([row | empty for row in rows], schema=CLUSTER_SCHEMA)
+
+
+@dataclass(eq=False)
+class CommitClusters:
+    """Last reduce: the clusters of a part's pages; records that stand elsewhere are rejected."""
+
+    output: str
+
+    def __call__(self, part: Part, rows: pa.Table, sink: PartSink) -> None:
+        """Write `clusters` and `repeats`, count both."""
+        files: EdgeFiles = part.spec
+        for fact in _FACTS:
+            told = rows.filter(pc.equal(rows["kind"], fact))
+            sink.fact(fact, pc.sum(told["rank"], min_count=0).as_py())
+        others = pa.array([*_FACTS, _RECORD])
+        clusters = rows.filter(pc.invert(pc.is_in(rows["kind"], value_set=others))).sort_by(_ORDER)
         sink.seen("clusters", len(clusters))
         sink.count("clusters", kept=len(clusters))
-        for kind in sorted(set(clusters["kind"].to_pylist())):
-            chosen = rows_with(clusters, "kind", [kind])
-            sink.fact(f"clusters_{kind}", len(pc.unique(chosen["cluster_id"])))
-        _write_by_part(sink, "clusters", clusters)
-
-    def _repeats(self, files: EdgeFiles, repeats: pa.Table, sink: PartSink) -> None:
-        """Reject records that stand elsewhere too: all but the first, by part."""
-        _write_by_part(
-            sink, "repeats", pa.table({"id": repeats["b_id"], "part": repeats["b_part"]})
-        )
+        # The best-ranked member of each cluster is in one part.
+        heads = clusters.filter(pc.equal(clusters["rank"], 0))
+        for kind in sorted(pc.unique(heads["kind"]).to_pylist()):
+            sink.fact(f"clusters_{kind}", len(rows_with(heads, "kind", [kind])))
+        sink.write("clusters", clusters)
+        repeats = rows.filter(pc.equal(rows["kind"], _RECORD)).sort_by("id").select(["id"])
+        sink.write("repeats", repeats)
         sink.seen("distinct_pages", files.pages)
-        sink.count(
-            "distinct_pages",
-            kept=files.pages - len(repeats),
-            rejected={"same_record": len(repeats)},
-        )
-        ids = repeats.sort_by([("b_id", "ascending"), ("b_part", "ascending")])["b_id"]
+        rejected = {"same_record": len(repeats)}
+        sink.count("distinct_pages", kept=files.pages - len(repeats), rejected=rejected)
+        ids = repeats["id"]
         sink.write("ledger", builtin_ledger(GATE, "page", ids, None, "same_record", "once"))
-
-
-def _write_by_part(sink: PartSink, table: str, rows: pa.Table) -> None:
-    for name, chosen in split_rows(rows.drop_columns(["part"]), rows["part"]):
-        sink.write(table, chosen, file=name)
-
-
-class _SignatureLookup:
-    """Signatures by id, read when they are asked for."""
-
-    def __init__(
-        self, output: str, config: DedupConfig, signed: Sequence[SignedFiles], members: pa.Table
-    ) -> None:
-        self._output = output
-        self._config = config
-        self._signed = {files.part: files.signatures for files in signed}
-        self._members = members
-
-    def __call__(self, wanted: pa.Array) -> Signatures:
-        at = positions(self._members["id"], pa.chunked_array([wanted]))
-        parts = self._members["part"].take(pa.array(at)).to_pylist()
-        by_part: dict[str, list[str]] = {}
-        for name, page_id in zip(parts, wanted.to_pylist(), strict=True):
-            by_part.setdefault(name, []).append(page_id)
-        tables = []
-        for name, ids in sorted(by_part.items()):
-            path = self._signed[name]
-            assert path is not None, f"part {name} has an edge and no signatures"
-            found = read_table(self._output, [path], ["id", "signature"])
-            tables.append(rows_with(found, "id", ids))
-        rows = pa.concat_tables(tables)
-        values = to_signatures(rows["signature"], self._config.minhash)
-        return values[positions(rows["id"], pa.chunked_array([wanted]))]
 
 
 def components(clusters: pa.Table) -> pa.Array:

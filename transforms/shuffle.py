@@ -19,7 +19,8 @@ from transforms.sink import Part, PartSink, is_committed
 def encode_block(rows: pa.RecordBatch | pa.Table) -> bytes:
     """Rows as one block: an Arrow IPC stream, LZ4."""
     buffer = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    # Handing a small block to other threads costs more than it saves; workers are processes.
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_stream(buffer, rows.schema, options=options) as writer:
         writer.write(rows)
     return bytes(buffer.getvalue())
@@ -27,7 +28,10 @@ def encode_block(rows: pa.RecordBatch | pa.Table) -> bytes:
 
 def decode_blocks(blocks: Iterable[bytes]) -> pa.Table:
     """Blocks of one schema as one table. Their order is the runner's: sort before it matters."""
-    return pa.concat_tables([pa.ipc.open_stream(block).read_all() for block in blocks])
+    options = pa.ipc.IpcReadOptions(use_threads=False)
+    return pa.concat_tables(
+        [pa.ipc.open_stream(block, options=options).read_all() for block in blocks]
+    )
 
 
 Block = tuple[str, pa.RecordBatch | pa.Table]
