@@ -288,7 +288,8 @@ class LedgerRow:
     refused images, `decontamination` for what holds an evaluation item."""
     kind: str
     """What the row is: `record`, `page`, `document`, `text`, `caption`, `image`, `paragraph`,
-    `image_url`; `item` for an evaluation item that nothing can be matched with."""
+    `text_paragraph`, `image_url`; `item` for an evaluation item that nothing can be matched
+    with."""
     id: str
     node: int | None
     rule: str

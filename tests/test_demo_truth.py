@@ -64,6 +64,7 @@ TABLE_OF_KIND = {
         "image": "image_nodes",
         "paragraph": "paragraphs",
         "text": "text",
+        "text_paragraph": "text_paragraphs",
         "caption": "captions",
     },
 }
@@ -262,6 +263,11 @@ def test_damaged_records_are_failures_and_their_neighbours_are_kept(run: Run) ->
     tables, facts = run.tables("extract"), run.record["stages"]["extract"]["facts"]
     skipped = sum(rows for name, rows in facts.items() if name.startswith("records_"))
     assert tables["records"]["in"] + skipped == whole + damaged
+
+
+def test_no_paragraph_of_a_page_is_taken_for_one_of_its_site(run: Run) -> None:
+    """Every paragraph is drawn anew, and stands elsewhere only in copies of its page."""
+    assert run.rows("repeated_paragraphs", "dedup") == []
 
 
 def test_of_every_cluster_the_survivor_and_nobody_else_survives(run: Run) -> None:

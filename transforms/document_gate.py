@@ -1,7 +1,7 @@
 """The gate of interleaved documents: rules for images and paragraphs, then rules for what is left.
 
-1. Node rules judge each node by itself. An image whose outcome is not `ok` fails the built-in
-   rule `image_missing`, before every rule of the recipe.
+1. Node rules judge each node by itself. Before every rule of the recipe an image whose outcome is
+   not `ok` fails `image_missing`, and a text that its site repeats fails `repeated_paragraph`.
 2. Removals that the caller found elsewhere (the loser of a cluster, say) are added under their
    rules.
 3. Of the images of a document that survive so far and share a value of the column
@@ -50,9 +50,10 @@ from transforms.gates import (
     top_values,
 )
 from transforms.rule_query import Query
+from transforms.shortened_pages import repeated_paragraph
 from transforms.text_scores import score_text
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 
 NODE_COLUMNS = ("id", "node", "kind", "words", "characters", "outcome")
 """Columns that every table of nodes has: the document, the position, `image` or `text`, ..."""
@@ -177,8 +178,8 @@ def document_top_values(
 ) -> dict[str, tuple[npt.NDArray[np.float64], Any]]:
     """`top_values` of a part of the gate: `image`, `paragraph`, with their cutoffs `document`.
 
-    An image that is missing and a document without an image do not pass: `over = "passing"` leaves
-    them out. Repeated images are found after the node rules, so they take part.
+    What fails a built-in rule does not pass: `over = "passing"` leaves it out. But repeated images
+    are found after the node rules, so they take part.
     """
     if part == "document":
         _, measures = _judge_and_measure(gate, documents, nodes, cutoffs or {}, removed or {})
@@ -189,7 +190,7 @@ def document_top_values(
     table = nodes.take(pa.array(rows))
     if part == "image":
         return top_values(gate.image, table, _node_keys(table), ~_missing(table).failed)
-    return top_values(gate.paragraph, table, _node_keys(table))
+    return top_values(gate.paragraph, table, _node_keys(table), ~repeated_paragraph(table).failed)
 
 
 def _one(column: Any) -> Any:
@@ -261,7 +262,7 @@ def _judge_nodes(
         ("paragraph", gate.paragraph, paragraph_rows),
     ):
         table = nodes.take(pa.array(rows))
-        found[part] = [_missing(table)] if part == "image" else []
+        found[part] = [_missing(table) if part == "image" else repeated_paragraph(table)]
         found[part] += evaluate(rules, table, cutoffs.get(part), _node_keys(table)).outcomes
         found[part] += [Outcome(name, "removed", mask[rows]) for name, mask in removed.items()]
     if gate.repeated_image is not None:

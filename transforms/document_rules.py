@@ -27,7 +27,7 @@ from transforms.gates import RowGate, parse_gate
 from transforms.rule_query import AGGREGATES, function_name, plain_arguments
 from transforms.rules import RowRule
 
-BUILT_IN = ("image_missing", "repeated_image", "no_image")
+BUILT_IN = ("image_missing", "repeated_image", "repeated_paragraph", "no_image")
 """Names of the built-in rules: no rule of a recipe may have one."""
 
 COUNTED = ("images", "paragraphs", "words", "characters")

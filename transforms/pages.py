@@ -63,6 +63,14 @@ def positions(ids: pa.ChunkedArray, of: pa.ChunkedArray) -> npt.NDArray[np.int64
     return pc.fill_null(found, -1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
+def first_rows(column: pa.ChunkedArray) -> pa.Array:
+    """Of a sorted column, the row at which each value stands first."""
+    codes = column.combine_chunks().dictionary_encode().indices.to_numpy()
+    new = np.ones(len(codes), bool)
+    new[1:] = codes[1:] != codes[:-1]
+    return pa.array(np.flatnonzero(new))
+
+
 class Places:
     """`positions` for many batches that are looked up in the same ids."""
 
@@ -80,9 +88,22 @@ def take_or_null(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.Chu
     return column.take(pa.array(rows, mask=rows < 0))
 
 
-def page_names(urls: pa.ChunkedArray, ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What tells pages apart when they are counted: the URL, else the id of the document."""
-    return pc.if_else(pc.equal(urls, ""), ids, urls)
+def components_of(output: str, clusters: str | None, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The duplicate component of each page, from a part's file of `clusters`; null where none."""
+    found = read_table(output, some(clusters), ["id", "component"])
+    if found is None:
+        return pa.chunked_array([pa.nulls(len(ids), pa.string())])
+    return take_or_null(found["component"], positions(found["id"], ids))
+
+
+def page_names(
+    urls: pa.ChunkedArray, ids: pa.ChunkedArray, components: pa.ChunkedArray
+) -> pa.ChunkedArray:
+    """What tells pages apart when they are counted: component, else URL, else id.
+
+    So a page counts once, however often it was crawled, copied or edited.
+    """
+    return pc.coalesce(components, pc.if_else(pc.equal(urls, ""), ids, urls))
 
 
 def read_pages(output: str, files: PageFiles) -> pa.Table:
@@ -123,21 +144,29 @@ def _image_counts(nodes: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def iter_page_texts(
-    output: str, files: PageFiles, rows: int = 512
+    output: str, files: PageFiles, rows: int = 512, only: pa.Array | None = None
 ) -> Iterator[tuple[list[str], list[str], list[str]]]:
     """A part's pages, a batch at a time, in the order of `read_pages`: ids, texts, contents.
 
     A page's content is its text with the URLs of its images in their places: what two pages share
-    that are the same to a reader. The content of a page without images is its text.
+    that are the same to a reader. The content of a page without images is its text. With `only`,
+    the pages of these ids and no others.
     """
     for path in files.paths("documents"):
-        for batch in iter_batches(output, path, rows):
+        for batch in _chosen(iter_batches(output, path, rows), "doc_id", only):
             texts, contents = document_texts(batch.column("nodes"))
             yield batch.column("doc_id").to_pylist(), texts, contents
     for path in files.paths("texts"):
-        for batch in iter_batches(output, path, rows):
+        for batch in _chosen(iter_batches(output, path, rows), "text_id", only):
             texts = batch.column("text").to_pylist()
             yield batch.column("text_id").to_pylist(), texts, texts
+
+
+def _chosen(
+    batches: Iterator[pa.RecordBatch], key: str, only: pa.Array | None
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch if only is None else batch.filter(pc.is_in(batch.column(key), value_set=only))
 
 
 def document_texts(nodes: pa.ListArray) -> tuple[list[str], list[str]]:
@@ -151,8 +180,9 @@ def document_texts(nodes: pa.ListArray) -> tuple[list[str], list[str]]:
     texts = pc.struct_field(flat, "text").to_pylist()
     urls = pc.struct_field(flat, "image_url").to_pylist()
     shown = [f"![]({url})" if url else text for text, url in zip(texts, urls, strict=True)]
-    ends = np.cumsum(nodes.value_lengths().to_numpy(zero_copy_only=False))
-    bounds = list(zip(np.concatenate(([0], ends[:-1])).tolist(), ends.tolist(), strict=True))
+    lengths = nodes.value_lengths().to_numpy(zero_copy_only=False)
+    ends = np.cumsum(lengths)
+    bounds = list(zip((ends - lengths).tolist(), ends.tolist(), strict=True))
     joined = ["\n\n".join([text for text in texts[a:b] if text]) for a, b in bounds]
     if not all(joined):
         alts = pc.struct_field(flat, "alt").to_pylist()

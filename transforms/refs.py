@@ -16,13 +16,13 @@ from schemas.ids import digest
 from schemas.rows import Image, ImageRecord, ImageRef
 from schemas.tables import schema_of
 from transforms.ledger import builtin_ledger
-from transforms.pages import page_names, positions, some
+from transforms.pages import components_of, page_names, positions, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_rows, read_table
 
 STAGE = "refs"
-STEP_VERSION = 2
+STEP_VERSION = 3
 GATE = "refs"
 
 _USE_SCHEMA = pa.schema(
@@ -58,11 +58,34 @@ class MeetFiles:
     documents: str | None
     """File of the part's documents, for the site of a caption's page."""
     image_records: str | None
+    clusters: str | None
+    """File of the part's clusters: pages of one component count as one."""
 
 
 def url_bucket(url: str, buckets: int) -> str:
     """The bucket of an image URL."""
     return f"{int(digest('image_url', url)[:8], 16) % buckets:05d}"
+
+
+def page_uses(output: str, files: MeetFiles) -> pa.Table:
+    """The distinct uses of image URLs by a part's pages: `image_url`, `page_url`, `site`."""
+    tables = [_USE_SCHEMA.empty_table()]
+    images = read_table(output, some(files.wanted_images))
+    if images is not None:
+        components = components_of(output, files.clusters, images["id"])
+        pages = page_names(images["page_url"], images["id"], components)
+        columns = [images["image_url"], pages, images["site"]]
+        tables.append(pa.table(columns, schema=_USE_SCHEMA))
+    captions = read_table(output, some(files.wanted_captions), ["image_url", "doc_id"])
+    if captions is not None:
+        documents = read_rows(output, some(files.documents), "documents", ["doc_id", "url", "site"])
+        found = documents.take(pa.array(positions(documents["doc_id"], captions["doc_id"])))
+        components = components_of(output, files.clusters, found["doc_id"])
+        pages = page_names(found["url"], found["doc_id"], components)
+        columns = [captions["image_url"], pages, found["site"]]
+        tables.append(pa.table(columns, schema=_USE_SCHEMA))
+    uses = pa.concat_tables(tables)
+    return uses.group_by(_USE_SCHEMA.names, use_threads=False).aggregate([])
 
 
 @dataclass(eq=False)
@@ -75,7 +98,7 @@ class EmitImages:
     def __call__(self, part: Part) -> Iterator[Block]:
         """Yield uses, records, and an empty block for every bucket of URLs."""
         files: MeetFiles = part.spec
-        uses = self._uses(files)
+        uses = page_uses(self.output, files)
         names = [url_bucket(url, self.config.buckets) for url in uses["image_url"].to_pylist()]
         yield from _prefixed("url", _meet_rows("use", uses), names)
         records = read_rows(self.output, some(files.image_records), "image_records")
@@ -85,25 +108,6 @@ class EmitImages:
         yield from _prefixed("digest", _meet_rows("record", records), names)
         for number in range(self.config.buckets):
             yield f"url {number:05d}", _MEET_SCHEMA.empty_table()
-
-    def _uses(self, files: MeetFiles) -> pa.Table:
-        tables = [_USE_SCHEMA.empty_table()]
-        images = read_table(self.output, some(files.wanted_images))
-        if images is not None:
-            pages = page_names(images["page_url"], images["id"])
-            columns = [images["image_url"], pages, images["site"]]
-            tables.append(pa.table(columns, schema=_USE_SCHEMA))
-        captions = read_table(self.output, some(files.wanted_captions), ["image_url", "doc_id"])
-        if captions is not None:
-            documents = read_rows(
-                self.output, some(files.documents), "documents", ["doc_id", "url", "site"]
-            )
-            found = documents.take(pa.array(positions(documents["doc_id"], captions["doc_id"])))
-            pages = page_names(found["url"], found["doc_id"])
-            columns = [captions["image_url"], pages, found["site"]]
-            tables.append(pa.table(columns, schema=_USE_SCHEMA))
-        uses = pa.concat_tables(tables)
-        return uses.group_by(_USE_SCHEMA.names, use_threads=False).aggregate([])
 
 
 def _meet_rows(row: str, rows: pa.Table) -> pa.Table:

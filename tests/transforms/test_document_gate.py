@@ -99,6 +99,28 @@ def test_text_nodes_need_no_outcome() -> None:
     assert decisions.node_keep.tolist() == [True, True]
 
 
+def test_a_paragraph_that_its_site_repeats_fails_the_built_in_rule_first() -> None:
+    documents = documents_of("a")
+    nodes = nodes_of(
+        text("a", 0, "one two"), image("a", 1), text("a", 2, "one"), text("a", 3, "x y")
+    )
+    nodes = nodes.append_column("repeated_pages", pa.array([7, None, 3, None], pa.int64()))
+    nodes = nodes.append_column("max_pages", pa.array([2, None, 2, None], pa.int64()))
+    gate = gate_of('paragraph.words = { value = "words", min = 2 }')
+    decisions = evaluate_documents(gate, documents, nodes)
+    assert decisions.node_keep.tolist() == [False, True, False, True]
+    assert decisions.paragraphs.rejected_by_rule() == {"repeated_paragraph": 2, "words": 0}
+    assert decisions.measures["paragraphs"].to_pylist() == [1]
+    rows = decisions.ledger("g", documents, nodes).to_pylist()
+    told = [(row["node"], row["rule"], row["decisive"], row["value"]) for row in rows]
+    assert told == [
+        (0, "repeated_paragraph", True, 7.0),
+        (2, "repeated_paragraph", True, 3.0),
+        (2, "words", False, 1.0),
+    ]
+    assert rows[0]["threshold"] == "max=2"
+
+
 def test_image_rules_see_images_and_paragraph_rules_paragraphs() -> None:
     documents = documents_of("a")
     nodes = nodes_of(
@@ -119,7 +141,7 @@ def test_image_rules_see_images_and_paragraph_rules_paragraphs() -> None:
         "side": 1,
         "repeated_image": 0,
     }
-    assert decisions.paragraphs.rejected_by_rule() == {"words": 1}
+    assert decisions.paragraphs.rejected_by_rule() == {"repeated_paragraph": 0, "words": 1}
 
 
 def test_document_rules_run_after_removals() -> None:
