@@ -34,7 +34,7 @@ from transforms.sink import Part, PartSink
 from transforms.table_files import iter_batches, read_rows
 
 STAGE = "dedup"
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "decontamination"
 RULE = "contaminated"
 TOO_SHORT, NO_CONTENT = "too_short", "no_content"

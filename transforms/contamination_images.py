@@ -1,11 +1,15 @@
-"""Which images are those of evaluation items: the same bytes, or nearly the same looks."""
+"""Which images are those of evaluation items: the same bytes, or nearly the same looks.
+
+Pictures without structure have no look of their own (`phash_index.has_structure`): only their
+bytes count.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.phash_index import PhashIndex
+from transforms.phash_index import PhashIndex, has_structure
 
 SHA256, PHASH = "sha256", "phash"
 
@@ -20,6 +24,10 @@ class FoundImage:
     """`sha256` or `phash`."""
     distance: int
     """Bits in which the perceptual hashes differ; 0 for the same bytes."""
+
+
+def _has_look(phash: int) -> bool:
+    return bool(has_structure(np.array([phash % (1 << 64)], np.uint64))[0])
 
 
 class ImageIndex:
@@ -53,8 +61,7 @@ class ImageIndex:
             phash: Of the image, as above.
         """
         found: dict[int, FoundImage] = {}
-        # Pictures of one colour have no look of their own, whatever lies near 0.
-        if phash and len(self._phash):
+        if phash is not None and len(self._phash) and _has_look(phash):
             near = self._near.within(phash)
             bits = np.bitwise_count(near ^ np.uint64(phash % (1 << 64))).tolist()
             begins = np.searchsorted(self._phash, near, "left").tolist()

@@ -21,6 +21,22 @@ _BITS = 64
 _MOST_CHUNKS = 8
 _FEW = 4096
 _ALL = (1 << _BITS) - 1
+MIN_BITS = 8
+"""Bits that are set, and bits that are not, in a hash that says what a picture shows."""
+
+
+def has_structure(hashes: Hashes) -> npt.NDArray[np.bool_]:
+    """Which hashes say what a picture shows.
+
+    A bit tells whether a frequency lies above the median, so 31 are set in that of a photograph.
+    Where most frequencies vanish the median is one of them, and few are set: none of a picture of
+    one colour, seven at most of a gradient or of stripes, some seven of a circle or a square in the
+    middle of nothing. Such hashes are near each other whatever they are of. Two photographs differ
+    in 32 bits or so; what is left of a picture that is its own mirror image is still 31 free bits.
+    """
+    ones = np.bitwise_count(hashes)
+    found: npt.NDArray[np.bool_] = (ones >= MIN_BITS) & (ones <= _BITS - MIN_BITS)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
