@@ -52,9 +52,20 @@ Sets = Annotated[
         "set to false is switched off: --set gates.dedup.language=false. Repeat it.",
     ),
 ]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against",
+        help="Output of an earlier run with the same dedup.minhash: what its shards hold, and "
+        "near-duplicates of it, are not published again. It is only read. Repeat it.",
+    ),
+]
 Stages = Annotated[
     str | None,
-    typer.Option(help="Only these stages, by comma: extract,dedup,refs,fetch,shard. Default: all."),
+    typer.Option(
+        help="Only these stages, by comma: extract,dedup,refs,fetch,dedup_images,shard. "
+        "Default: all."
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -79,6 +90,7 @@ def run_command(
     output: Output,
     stages: Stages = None,
     set_: Sets = None,
+    against: Against = None,
     workers: Workers = None,
     processes: Annotated[
         bool, typer.Option("--processes", help="Use a worker process even for --workers 1.")
@@ -96,6 +108,7 @@ def run_command(
         output=output,
         stages=STAGES if stages is None else [name.strip() for name in stages.split(",")],
         overrides=set_ or (),
+        against=against or (),
         workers=workers,
         processes=processes,
         beam_options=context.args,
@@ -158,6 +171,7 @@ def plan_command(
     input_: Inputs,
     output: Output,
     set_: Sets = None,
+    against: Against = None,
     workers: Workers = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
@@ -166,8 +180,8 @@ def plan_command(
     from pipeline.run import RunOptions
 
     made = plan.make_plan(
-        RunOptions(recipe, input_, output, overrides=set_ or (), workers=workers,
-                   beam_options=context.args)
+        RunOptions(recipe, input_, output, overrides=set_ or (), against=against or (),
+                   workers=workers, beam_options=context.args)
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(made, indent=1))
@@ -205,11 +219,14 @@ def inspect_command(
 def explain_command(
     output: Annotated[str, typer.Argument(help="An output of `run`.")],
     key: Annotated[
-        str, typer.Argument(help="The URL of a page as it was crawled, or a doc_id or text_id.")
+        str,
+        typer.Argument(
+            help="The URL of a page or image as it was crawled, or a doc_id, text_id or image_key."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Tell why a page was kept or not: its duplicates, the edges to them, what the gates said."""
+    """Tell why a page was kept or not (duplicates, gates), or which copies an image has."""
     from pipeline import inspection as inspect
 
     found = inspect.explain(output, key)

@@ -16,8 +16,8 @@ TABLES = (
     "records", "rows", "evaluation_items", "pages", "decontaminated_pages", "distinct_pages",
     "decontaminated_captions", "documents", "texts", "captions", "image_records", "clusters",
     "image_nodes", "paragraphs", "interleaved", "interleaved_samples", "captioned_samples",
-    "text", "text_samples", "image_refs", "images", "wanted_urls", "robots", "image_urls",
-    "image_answers", "samples",
+    "text_paragraphs", "text", "text_samples", "image_refs", "images", "wanted_urls", "robots",
+    "image_urls", "image_answers", "distinct_images", "image_clusters", "samples",
 )  # fmt: skip
 """Tables in the order in which rows flow; within a stage only some occur."""
 

@@ -22,19 +22,21 @@ from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.shards import ShardFormat
 from transforms import candidates, select_images
-from transforms.assign import parse_captioned_gate
+from transforms.assign import parse_captioned_gate, parse_text_gate
 from transforms.block_lists import BlockListConfig
 from transforms.contamination_items import DecontaminationConfig
+from transforms.distinct_images import ImageDedupConfig, image_dedup_checks
 from transforms.document_gate import check_document_gate
 from transforms.document_rules import DocumentGate, parse_document_gate
-from transforms.duplicates import DedupConfig
 from transforms.extract import ExtractSettings
 from transforms.fetch_config import FetchConfig, fetch_checks
 from transforms.gates import RowGate, check_gate, parse_gate
 from transforms.input_columns import InputConfig, check_config
 from transforms.input_formats import format_names
+from transforms.page_rank import check_rank
 from transforms.pages import PAGE_SCHEMA
 from transforms.refs import RefsConfig
+from transforms.signed_pages import DedupConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Settings:
     input: InputConfig = field(default_factory=InputConfig)
     extract: ExtractSettings = field(default_factory=ExtractSettings)
     dedup: DedupConfig = field(default_factory=DedupConfig)
+    dedup_images: ImageDedupConfig = field(default_factory=ImageDedupConfig)
     refs: RefsConfig = field(default_factory=RefsConfig)
     fetch: FetchConfig = field(default_factory=FetchConfig)
     block_lists: BlockListConfig = field(default_factory=BlockListConfig)
@@ -222,14 +225,21 @@ def _without_unset(value: Any) -> Any:
 
 def _check_values(settings: Settings) -> None:
     check_config(settings.input, format_names())
+    check_rank(settings.dedup.prefer, settings.dedup.score, PAGE_SCHEMA)
     checks = {
         "splits.validation: must be from 0 to 0.5": 0 <= settings.splits.validation <= 0.5,
         "run.max_failed_fraction: must be from 0 to 1": 0 <= settings.run.max_failed_fraction <= 1,
         "dedup.buckets: must be from 1 to 99999": 1 <= settings.dedup.buckets <= 99999,
+        "dedup.one_process_edges: must be at least 0": settings.dedup.one_process_edges >= 0,
         "refs.buckets: must be from 1 to 99999": 1 <= settings.refs.buckets <= 99999,
+        "dedup.paragraph_pages: must be 0 (off), or at least 2": (
+            settings.dedup.paragraph_pages == 0 or settings.dedup.paragraph_pages >= 2
+        ),
         "dedup.min_similarity: must be from 0 to 1": 0 <= settings.dedup.min_similarity <= 1,
+        "dedup.verify: signatures or texts": settings.dedup.verify in ("signatures", "texts"),
         "captions.prefer: name at least one origin": len(settings.captions.prefer) > 0,
         "extract.pack_bytes: must be at least 65536": settings.extract.pack_bytes >= 65536,
+        **image_dedup_checks(settings.dedup_images),
         **fetch_checks(settings.fetch),
     }
     for message, holds in checks.items():
@@ -286,6 +296,9 @@ def _make_gates(values: Any) -> tuple[Gates, dict[str, Any]]:
     plain = _without_switched_off(values)
     fetch, shard = plain.get("fetch", {}), plain.get("shard", {})
     row_gates = {}
+    parsers = {
+        "gates.shard.captioned": parse_captioned_gate, "gates.shard.text": parse_text_gate
+    }  # fmt: skip
     for path, section, schema in (
         ("gates.dedup", plain.get("dedup", {}), PAGE_SCHEMA),
         ("gates.fetch.image", fetch.get("image", {}), select_images.FETCH_IMAGE_SCHEMA),
@@ -293,7 +306,7 @@ def _make_gates(values: Any) -> tuple[Gates, dict[str, Any]]:
         ("gates.shard.captioned", shard.get("captioned", {}), candidates.CAPTION_SCHEMA),
         ("gates.shard.text", shard.get("text", {}), candidates.DOCUMENT_SCHEMA),
     ):
-        parse = parse_captioned_gate if path == "gates.shard.captioned" else parse_gate
+        parse = parsers.get(path, parse_gate)
         gate = parse(section, path)
         check_gate(gate, schema, path)
         row_gates[path] = gate

@@ -15,11 +15,12 @@ from typing import Any
 
 from pipeline import publish
 from pipeline.contamination_steps import find_tables
+from pipeline.earlier import find_earlier
 from pipeline.inputs import find_inputs
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run_record import RUN_FILE, RUN_VERSION, STAGES, read_run, write_run
-from pipeline.run_steps import LOG_FOLDER, run_rounds, run_step, watched
+from pipeline.run_steps import LOG_FOLDER, run_loop, run_rounds, run_step, watched
 from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
 from pipeline.stages import STEPS
 from pipeline.state import (
@@ -28,7 +29,7 @@ from pipeline.state import (
     sum_counts,
     sum_facts,
 )
-from pipeline.steps import Rounds
+from pipeline.steps import Loop, Rounds
 from schemas.commits import Commit, TableCounts
 from schemas.errors import OutputError, StageError, UserError
 from schemas.outcomes import UNREACHED
@@ -58,6 +59,8 @@ class RunOptions:
     processes: bool = False
     beam_options: Sequence[str] = ()
     quiet: bool = False
+    against: Sequence[str] = ()
+    """Earlier outputs whose pages must not come again."""
 
 
 def default_workers() -> int:
@@ -96,14 +99,22 @@ def prepare(options: RunOptions) -> RunState:
     recipe, output = check_options(options)
     blocked = BlockLists.load(recipe.settings.block_lists)
     files = find_inputs(options.inputs, recipe.settings.input)
-    tables = find_tables(recipe.settings.decontamination)
-    return RunState(output, recipe, files, block_lists=blocked.identity, evaluation_tables=tables)
+    return RunState(
+        output,
+        recipe,
+        files,
+        block_lists=blocked.identity,
+        evaluation_tables=find_tables(recipe.settings.decontamination),
+        earlier=find_earlier(
+            [normal_output(name, "--against") for name in options.against], output, recipe
+        ),
+    )
 
 
-def normal_output(output: str) -> str:
+def normal_output(output: str, option: str = "--output") -> str:
     """The output as a URL without a trailing slash; a local one as an absolute path."""
     if not output:
-        raise OutputError("--output: is empty")
+        raise OutputError(f"{option}: is empty")
     fs, path = storage.resolve(output)
     return path if storage.is_local(output) else str(fs.unstrip_protocol(path)).rstrip("/")
 
@@ -186,15 +197,20 @@ def _check_left_out(state: RunState, wanted: Sequence[str], last: int) -> None:
             # What has no answer yet is nothing that a later stage could not do without.
             step.read(state)
             continue
-        parts = [] if to_run else step.parts(state)
-        state.commits[step.name] = read_commits(state.output, step.stage, parts)
-        missing = len(parts) - len(state.commits[step.name])
+        if isinstance(step, Loop):
+            if not to_run:
+                step.read(state)
+            missing = to_run or not step.has_ended(state)
+        else:
+            parts = [] if to_run else step.parts(state)
+            state.commits[step.name] = read_commits(state.output, step.stage, parts)
+            missing = len(parts) > len(state.commits[step.name])
         if step.stage not in wanted and (to_run or missing):
             raise UserError(
                 f"--stages: stage {step.stage} is not up to date, and later stages need it; name "
                 "it as well"
             )
-        to_run = to_run or missing > 0
+        to_run = to_run or missing
 
 
 def _new_record(state: RunState) -> dict[str, Any]:
@@ -209,6 +225,7 @@ def _new_record(state: RunState) -> dict[str, Any]:
             "values": state.recipe.values,
         },
         "inputs": [{"source": file.source, "bytes": file.size} for file in state.inputs],
+        "against": sorted({part.output for part in state.earlier.parts}),
         "stages": old.get("stages", {}),
     }
 
@@ -251,6 +268,8 @@ def _stage(
         for step in (step for step in STEPS if step.stage == stage):
             if isinstance(step, Rounds):
                 ran += run_rounds(state, step, wanted, runner, progress)
+            elif isinstance(step, Loop):
+                ran += run_loop(state, step, wanted, runner, progress)
             else:
                 ran += run_step(state, step, wanted, runner, progress)
             commits += state.commits[step.name].values()

@@ -8,18 +8,19 @@ that computes it. Parts without a commit record are run; everything else is left
 from functools import partial
 from typing import Any
 
-from pipeline.contamination_steps import (
-    CONTAMINATION,
-    EVALUATION,
-    contamination_file,
-    removed_texts,
-)
-from pipeline.dedup_steps import CLUSTERS, EDGES, SIGNATURES
+import apache_beam as beam
+
+from pipeline.cluster_steps import CLUSTERS, LABELS
+from pipeline.contamination_steps import CONTAMINATION, EVALUATION, removed_texts
+from pipeline.dedup_steps import EDGES, SIGNATURES
+from pipeline.earlier import EARLIER
 from pipeline.fetch_steps import ANSWERS, IMAGES, ROBOTS, WANTED
+from pipeline.image_dedup_steps import DISTINCT_IMAGES, IMAGE_RANKS, IMAGE_USES
 from pipeline.inputs import slice_inputs
+from pipeline.paragraph_steps import PARAGRAPHS, kept_files, paragraph_files
 from pipeline.runners import Build
 from pipeline.state import RunState
-from pipeline.steps import Rounds, Step, by_bucket, map_parts, page_files
+from pipeline.steps import Loop, Rounds, Step, by_bucket, files_by_url, map_parts, meet_files
 from schemas.ids import digest
 from transforms import (
     assign,
@@ -29,14 +30,15 @@ from transforms import (
     extract_rows,
     gates,
     image_facts,
+    image_sets,
     interleave,
     refs,
     samples,
     select_images,
+    settle,
     text_scores,
     warc,
 )
-from transforms.select_images import KeptFiles
 from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
 from transforms.sink import Part
 
@@ -70,17 +72,6 @@ def _extract(state: RunState, missing: list[Part]) -> Build:
 # --- refs: images worth having, how often they are used, and which have bytes already
 
 
-def _kept_files(state: RunState, name: str) -> KeptFiles:
-    found = state.commits["clusters"]["clusters-all"].files
-    return KeptFiles(
-        pages=page_files(state, name),
-        signatures=state.file("signatures", f"signatures-{name}", "signatures"),
-        clusters=found.get("clusters", {}).get(name),
-        repeats=found.get("repeats", {}).get(name),
-        contamination=contamination_file(state, name),
-    )
-
-
 def _select_parts(state: RunState) -> list[Part]:
     config = digest(
         state.snapshot("clusters"),
@@ -97,7 +88,7 @@ def _select_parts(state: RunState) -> list[Part]:
                 removed_texts(state, name),
                 config,
             )[:16],
-            _kept_files(state, name),
+            kept_files(state, name),
             sum(counts.kept for counts in commit.counts.values()),
         )
         for name, commit in sorted(state.commits["extract"].items())
@@ -123,20 +114,7 @@ def _image_parts(state: RunState) -> list[Part]:
 
 def _images(state: RunState, missing: list[Part]) -> Build:
     config = state.recipe.settings.refs
-    sources = [
-        Part(
-            name,
-            "",
-            refs.MeetFiles(
-                part=name,
-                wanted_images=state.file("select", f"select-{name}", "wanted_images"),
-                wanted_captions=state.file("select", f"select-{name}", "wanted_captions"),
-                documents=state.file("extract", name, "documents"),
-                image_records=state.file("extract", name, "image_records"),
-            ),
-        )
-        for name in sorted(state.commits["extract"])
-    ]
+    sources = [Part(name, "", meet_files(state, name)) for name in sorted(state.commits["extract"])]
     buckets = {part.name.removeprefix("images-"): part for part in _image_parts(state)}
     del missing
     return partial(_images_graph, state.output, sources, config, buckets)
@@ -163,7 +141,7 @@ def _images_graph(
 
 def _candidate_files(state: RunState, name: str) -> candidates.CandidateFiles:
     return candidates.CandidateFiles(
-        kept=_kept_files(state, name),
+        kept=kept_files(state, name),
         wanted_images=state.file("select", f"select-{name}", "wanted_images"),
         wanted_captions=state.file("select", f"select-{name}", "wanted_captions"),
     )
@@ -174,6 +152,7 @@ def _candidate_parts(state: RunState) -> list[Part]:
         state.snapshot("select"),
         state.snapshot("images"),
         state.snapshot("answers"),
+        state.snapshot("image_uses"),
         candidates.STEP_VERSION,
     )
     return [
@@ -186,23 +165,15 @@ def _candidates(state: RunState, missing: list[Part]) -> Build:
     sources = [Part(name, "", found) for name, found in files.items()]
     look_up = candidates.LookUpImages(
         state.output,
-        _by_url(state, "answers", "image_answers"),
-        _by_url(state, "images", "image_refs"),
+        files_by_url(state, "answers", "image_answers"),
+        files_by_url(state, "images", "image_refs"),
+        files_by_url(state, "image_uses", "image_url_clusters"),
     )
     build = candidates.BuildCandidates(state.output, files)
     parts = {part.spec: part for part in _candidate_parts(state)}
     emit = candidates.EmitUses(state.output, state.recipe.settings.refs)
     del missing
     return partial(_candidates_graph, state.output, sources, emit, look_up, build, parts)
-
-
-def _by_url(state: RunState, step: str, table: str) -> dict[str, str]:
-    """The files of a table that lies in buckets of URLs, by bucket."""
-    return {
-        name.removeprefix(f"{step}-"): path
-        for name in state.commits[step]
-        if (path := state.file(step, name, table)) is not None
-    }
 
 
 def _candidates_graph(
@@ -228,13 +199,22 @@ def _assign_files(state: RunState, name: str) -> assign.AssignFiles:
         table: state.file("candidates", f"candidates-{name}", f"candidates_{table}")
         for table in ("documents", "nodes", "captions", "texts")
     }
-    return assign.AssignFiles(part=name, clusters=_kept_files(state, name).clusters, **files)
+    return assign.AssignFiles(
+        part=name,
+        clusters=kept_files(state, name).clusters,
+        paragraphs=paragraph_files(state, name),
+        **files,
+    )
 
 
 def _sample_parts(state: RunState) -> list[Part]:
     config = digest(
         state.snapshot("candidates"),
-        state.recipe.section("gates.shard", "captions", "splits", "shards.image_format"),
+        state.snapshot("earlier"),
+        state.snapshot("paragraphs"),
+        state.recipe.section(
+            "gates.shard", "captions", "splits", "shards.image_format", "dedup_images.min_set"
+        ),
         assign.STEP_VERSION,
         samples.STEP_VERSION,
         gates.STEP_VERSION,
@@ -248,7 +228,7 @@ def _samples(state: RunState, missing: list[Part]) -> Build:
     settings = state.recipe.settings
     names = sorted(state.commits["extract"])
     files = {
-        name: samples.SampleFiles(_assign_files(state, name), _kept_files(state, name))
+        name: samples.SampleFiles(_assign_files(state, name), kept_files(state, name))
         for name in names
     }
     sources = [Part(name, "", found.candidates) for name, found in files.items()]
@@ -261,41 +241,82 @@ def _samples(state: RunState, missing: list[Part]) -> Build:
     config = samples.SampleConfig(
         settings.shards, settings.captions.prefer, settings.splits.validation
     )
-    emit = assign.EmitContenders(state.output, stream_gates, settings.dedup.buckets)
+    emit = assign.EmitContenders(
+        state.output, stream_gates, settings.dedup.buckets, settings.dedup_images.min_set
+    )
+    ranks = state.commits["image_ranks"]["image-ranks-all"].files.get("image_ranks", {})
+    published = settle.EmitPublished(
+        state.output, settings.dedup.buckets, ranks, settings.dedup_images.min_set
+    )
+    settling = partial(settle.settle_duplicates, buckets=settings.dedup.buckets)
     build = samples.BuildSamples(state.output, stream_gates, config, files)
     parts = {part.spec: part for part in _sample_parts(state)}
-    return partial(_samples_graph, state.output, sources, emit, build, parts)
+    earlier = _published_parts(state)
+    return partial(
+        _samples_graph, state.output, sources, emit, earlier, published, settling, build, parts
+    )
+
+
+def _published_parts(state: RunState) -> list[Part]:
+    return [
+        Part(
+            part.name,
+            "",
+            settle.PublishedFiles(
+                part.name,
+                state.file("clusters", f"clusters-{part.name}", "clusters"),
+                state.file("earlier", part.name, "earlier_captions"),
+                state.file("earlier", part.name, "earlier_documents"),
+            ),
+        )
+        for part in state.earlier.parts
+    ]
 
 
 def _samples_graph(
     output: str,
     sources: list[Part],
     emit: Any,
+    earlier: list[Part],
+    published: Any,
+    settling: Any,
     build: Any,
     parts: dict[str, Part],
     pipeline: Any,
 ) -> None:
+    contenders = [pipeline | "EmitContenders" >> EmitBlocks(candidates.STAGE, sources, emit)]
+    if earlier:
+        contenders.append(
+            pipeline | "EmitPublished" >> EmitBlocks(candidates.STAGE, earlier, published)
+        )
     (
-        pipeline
-        | "EmitContenders" >> EmitBlocks(candidates.STAGE, sources, emit)
-        | "SettleDuplicates" >> RegroupBlocks(candidates.STAGE, assign.settle_duplicates)
+        tuple(contenders)
+        | "FlattenContenders" >> beam.Flatten()
+        | "SettleDuplicates" >> RegroupBlocks(candidates.STAGE, settling)
+        | "SettleSets" >> RegroupBlocks(candidates.STAGE, image_sets.settle_sets)
         | "BuildSamples" >> CommitBlocks(candidates.STAGE, output, partial(by_bucket, parts), build)
     )
 
 
-STEPS: tuple[Step | Rounds, ...] = (
+STEPS: tuple[Step | Loop | Rounds, ...] = (
     Step("extract", "extract", _extract_parts, _extract),
     EVALUATION,
     SIGNATURES,
     CONTAMINATION,
+    EARLIER,
     EDGES,
+    LABELS,
     CLUSTERS,
+    PARAGRAPHS,
     Step("refs", "select", _select_parts, _select),
     Step("refs", "images", _image_parts, _images),
     WANTED,
     ROBOTS,
     IMAGES,
     ANSWERS,
+    DISTINCT_IMAGES,
+    IMAGE_RANKS,
+    IMAGE_USES,
     Step("shard", "candidates", _candidate_parts, _candidates),
     Step("shard", "samples", _sample_parts, _samples),
 )

@@ -12,6 +12,8 @@ from schemas.commits import Commit, TableCounts, commit_path
 from schemas.errors import InputError
 from schemas.ids import digest
 from transforms import storage
+from transforms.distinct_images import ImageSource
+from transforms.pages import PageFiles
 from transforms.sink import Part
 
 Commits = dict[str, Commit]
@@ -26,6 +28,30 @@ class EvaluationTable:
     size: int
     stamp: str
     """Changes when the file's content does."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierPart:
+    """A part of an earlier output, whose pages new ones are compared with."""
+
+    name: str
+    """Its name in this run."""
+    output: str
+    signatures: str | None
+    samples: str | None
+    pages: PageFiles | None
+    """Where its texts lie; None where they are not compared."""
+    identity: str
+    """Changes when its content does."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierOutputs:
+    """What a run is told not to repeat."""
+
+    parts: tuple[EarlierPart, ...] = ()
+    images: tuple[ImageSource, ...] = ()
+    """Files of `image_answers`: what their images look like."""
 
 
 @dataclass
@@ -46,6 +72,7 @@ class RunState:
     block_lists: str = ""
     """What identifies the content of the block lists."""
     evaluation_tables: list[EvaluationTable] = field(default_factory=list)
+    earlier: EarlierOutputs = field(default_factory=EarlierOutputs)
 
     def snapshot(self, step: str) -> str:
         """A hash of everything a step has committed."""
@@ -53,8 +80,7 @@ class RunState:
 
     def file(self, step: str, part: str, table: str) -> str | None:
         """The one file of a table that a part has committed."""
-        files = self.commits[step][part].files.get(table, {})
-        return next(iter(files.values()), None)
+        return self.commits[step][part].file(table)
 
 
 def read_commits(output: str, stage: str, parts: Iterable[Part]) -> Commits:
@@ -63,7 +89,7 @@ def read_commits(output: str, stage: str, parts: Iterable[Part]) -> Commits:
     found: Commits = {}
     for part in parts:
         if f"{part.key}.json" in names:
-            commit = _read_commit(output, stage, part.key)
+            commit = read_commit(output, stage, part.key)
             if commit is not None:
                 found[part.name] = commit
     return found
@@ -74,13 +100,14 @@ def read_answers(output: str, stage: str, prefix: str) -> Commits:
     found: Commits = {}
     for name in storage.list_names(storage.join(output, "commits", stage)):
         if name.startswith(prefix) and name.endswith(".json"):
-            commit = _read_commit(output, stage, name.removesuffix(".json"))
+            commit = read_commit(output, stage, name.removesuffix(".json"))
             if commit is not None:
                 found[commit.name] = commit
     return found
 
 
-def _read_commit(output: str, stage: str, name: str) -> Commit | None:
+def read_commit(output: str, stage: str, name: str) -> Commit | None:
+    """The commit of a part by the stem of its record; None where there is none."""
     path = commit_path(stage, name)
     data = storage.read_bytes(storage.join(output, path))
     if data is None:

@@ -61,6 +61,10 @@ class Commit(msgspec.Struct):
         """`<part>-<fingerprint>`, the stem of the record and of the part's files."""
         return f"{self.part}-{self.fingerprint}"
 
+    def file(self, table: str) -> str | None:
+        """The one file of a table that the part has published; None where it has none."""
+        return next(iter(self.files.get(table, {}).values()), None)
+
     def to_json(self) -> bytes:
         """Canonical bytes."""
         return msgspec.json.format(msgspec.json.encode(self, order="deterministic"), indent=1)

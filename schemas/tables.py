@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from schemas import contamination_rows, duplicate_rows, fetch_rows, rows
+from schemas import contamination_rows, duplicate_rows, fetch_rows, paragraph_rows, rows
 
 _SCALARS: dict[type, pa.DataType] = {
     str: pa.string(),
@@ -99,6 +99,16 @@ TABLES: dict[str, type] = {
     "thumbnails": fetch_rows.Thumbnail,
     "edges": duplicate_rows.Edge,
     "clusters": duplicate_rows.Cluster,
+    "earlier_pages": duplicate_rows.EarlierPage,
+    "earlier_captions": duplicate_rows.EarlierCaption,
+    "earlier_documents": duplicate_rows.EarlierDocument,
+    "repeated_paragraphs": paragraph_rows.RepeatedParagraph,
+    "scores_shortened": rows.TextScore,
+    "distinct_images": duplicate_rows.DistinctImage,
+    "image_pairs": duplicate_rows.ImagePair,
+    "image_ranks": duplicate_rows.ImageRank,
+    "image_clusters": duplicate_rows.ImageCluster,
+    "image_url_clusters": duplicate_rows.UrlCluster,
     "evaluation_texts": contamination_rows.EvaluationText,
     "evaluation_ngrams": contamination_rows.EvaluationNgram,
     "evaluation_images": contamination_rows.EvaluationImage,

@@ -18,11 +18,12 @@ from pipeline.run import locked
 
 STREAMS = ("captioned", "interleaved", "text")
 STEPS = (
-    "extract", "evaluation", "signatures", "contamination", "edges", "clusters", "select",
-    "images", "wanted", "robots", "fetch", "answers", "candidates", "samples", "write",
+    "extract", "evaluation", "signatures", "contamination", "earlier", "edges", "labels",
+    "clusters", "paragraphs", "select", "images", "wanted", "robots", "fetch", "answers",
+    "distinct_images", "image_ranks", "image_uses", "candidates", "samples", "write",
 )  # fmt: skip
-ASKING = ("evaluation", "contamination", "wanted", "robots", "fetch")
-"""Steps without a part where neither evaluation tables nor a contact are set."""
+ASKING = ("evaluation", "contamination", "earlier", "wanted", "robots", "fetch")
+"""Steps without a part where no evaluation tables, earlier outputs and contact are given."""
 FILES = 3
 PAGES = 12
 
@@ -451,6 +452,13 @@ def test_help_mentions_every_option(verb: str, capfd: pytest.CaptureFixture[str]
     assert "Usage:" in told.out
 
 
+def test_help_of_explain_names_every_kind_of_key(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--help"]) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    for key in ("page or image", "doc_id", "text_id", "image_key", "which copies an image has"):
+        assert key in told
+
+
 def test_help_of_all_lists_the_commands(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     told = capfd.readouterr().out
@@ -545,7 +553,7 @@ def test_a_second_run_does_nothing(work: Path, capfd: pytest.CaptureFixture[str]
     before = stamps(work / "out")
     assert main([*command("run", work), "-w", "1"]) == 0
     told = capfd.readouterr().err
-    for stage in ("extract", "dedup", "refs", "fetch", "shard"):
+    for stage in ("extract", "dedup", "refs", "fetch", "dedup_images", "shard"):
         assert f"{stage}: up to date" in told
     assert changed(before, stamps(work / "out")) == {"run.json"}
 
@@ -692,7 +700,7 @@ def test_stages_stop_where_they_are_told_and_go_on_later(place: Path) -> None:
     stages = json.loads((place / "out" / "run.json").read_text())["stages"]
     assert list(stages) == ["extract", "dedup", "refs"]
     assert not (place / "out" / "shards").exists()
-    run_again(place, "--stages", "fetch,shard")
+    run_again(place, "--stages", "fetch,dedup_images,shard")
     assert (place / "out" / "shards" / "text" / "manifest.json").exists()
 
 

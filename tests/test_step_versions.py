@@ -34,18 +34,23 @@ import pytest
 
 from schemas.commits import Commit
 from schemas.errors import DataError
+from schemas.ids import digest
 from schemas.rows import Node, Sample, SampleImage
 from schemas.shards import ShardFormat, sample_key
 from transforms import (
     assign,
     candidates,
     captions,
+    cluster_pages,
     clusters,
+    component_labels,
     contamination,
     corpus_formats,
+    distinct_images,
     document_gate,
     duplicate_keys,
     duplicates,
+    earlier,
     extract,
     extract_rows,
     fetch_images,
@@ -53,15 +58,21 @@ from transforms import (
     fetch_robots,
     gates,
     image_answers,
+    image_clusters,
     image_codec,
     image_facts,
+    image_frequency,
     input_tables,
     interleave,
     minhash,
+    paragraphs,
     refs,
     samples,
     select_images,
     shards,
+    shingle_sets,
+    signed_pages,
+    site_paragraphs,
     text_scores,
     wanted_urls,
     warc,
@@ -295,6 +306,30 @@ def run_minhash() -> Any:
     ]
 
 
+def run_earlier() -> Any:
+    ids = [digest("page", number) for number in range(3)]
+    caption = {"caption_id": "c", "origin": "alt", "text": "A red boat"}
+    facts = json.dumps({"doc_id": ids[1], "image_key": "k", "captions": [caption]})
+    keys = [sample_key("interleaved", ids[0]), sample_key("text", ids[2]), sample_key("captioned")]
+    with tempfile.TemporaryDirectory() as folder:
+        pages = {"id": ids, "url": ["http://a/", "", "http://c/"]}
+        samples = {"stream": ["interleaved", "text", "captioned"], "key": keys}
+        samples |= {"split": ["train", "validation", "validation"]}
+        pq.write_table(pa.table(pages), f"{folder}/signatures.parquet")
+        shown = json.dumps({"doc_id": ids[0], "image_info": [{"image_key": "k"}] * 2})
+        samples |= {"json": [shown, "", facts]}
+        pq.write_table(pa.table(samples), f"{folder}/samples.parquet")
+        files = earlier.EarlierFiles(folder, "signatures.parquet", "samples.parquet")
+        with PartSink("dedup", f"{folder}/out", Part("earlier", "f" * 16, files)) as sink:
+            earlier.ReadEarlier()(sink._part, sink)
+            commit = sink.publish()
+        return {
+            table: pq.read_table(f"{folder}/out/{path}").to_pylist()
+            for table, found in sorted(commit.files.items())
+            for path in found.values()
+        }
+
+
 def run_clusters() -> Any:
     config = minhash.MinHashConfig(ngram=2)
     text = TEXTS["english"]
@@ -329,11 +364,19 @@ def run_clusters() -> Any:
         }
     )
 
-    def look_up(wanted: pa.Array) -> Any:
-        return signed[[ids.index(page_id) for page_id in wanted.to_pylist()]]
+    def compare(wanted: pa.Array) -> clusters.Similarity:
+        values = signed[[ids.index(page_id) for page_id in wanted.to_pylist()]]
+        return lambda at: minhash.estimate_similarity(values[at[:, 0]], values[at[:, 1]])
 
-    built = clusters.build_clusters(members, edges, look_up, 0.5)
-    return [rows, pairs, built.rows, built.cut_components, built.cut_pages]
+    built = clusters.build_clusters(members, edges, compare, 0.5)
+    known = minhash.TokenHashes()
+    sets = [shingle_sets.shingle_set(page[2], config, known) for page in pages]
+    exact = [shingle_sets.jaccard(sets[0], other) for other in sets]
+    by_text = duplicate_keys.key_rows(
+        0, ids, [minhash.text_hash(page[2]) for page in pages], [page[3] for page in pages],
+        signed, config, minhash.sign([page[2] for page in pages], config)[1],
+    )  # fmt: skip
+    return [rows, pairs, built.rows, built.cut_components, built.cut_pages, sets, exact, by_text]
 
 
 def run_gates() -> Any:
@@ -408,7 +451,7 @@ def run_contamination() -> Any:
     """What small tables are known by, and what of a part holds an item of them."""
     with tempfile.TemporaryDirectory() as folder:
         items = [
-            {"id": 1, "question": TEXTS["english"], "sha256": "ab" * 32, "phash": 7},
+            {"id": 1, "question": TEXTS["english"], "sha256": "ab" * 32, "phash": 0x0F0F3C3C},
             {"id": 2, "question": TEXTS["german"]},
             {"id": 3, "question": "Too short."},
         ]
@@ -441,9 +484,31 @@ def run_contamination() -> Any:
             for name, paths in sorted(commit.files.items()):
                 found.append([name, pq.read_table(Path(folder) / next(iter(paths.values())))])
         matcher = contamination.ImageMatcher(folder, files["evaluation_images"], 2)
-        for row in matcher.find("http://x/1.png", None, 5):
+        for row in matcher.find("http://x/1.png", None, 0x0F0F3C3D):
             found.append([row, matcher.refused(row)])
         return found
+
+
+def run_paragraphs() -> Any:
+    """Cut, compared and removed; a heading, code and a colon among them."""
+    found = []
+    for text in (
+        "# Boats\n\nRead  more\nhere\n \n## Share\n\nFollow us:\n\n- a\n- b",
+        "````\nread more\n\nhere\n````\nAfter\n\nRead more here\n\n# Boats",
+    ):
+        pieces = site_paragraphs.text_pieces(text)
+        keys = [paragraphs.piece_keys("a.example", piece) for piece in pieces]
+        counts = {key: paragraphs.Repeated(3 + n, n % 2) for n, (key, *_) in enumerate(keys) if key}
+        del counts[next(key for key, *_ in keys[1:2])]
+        same = {key: paragraphs.Repeated(4, 0) for (key, *_) in keys if key}
+        for some, page in ((counts, 1), (counts, 2), ({}, 0), (same, 0), (same, 1)):
+            repeated = paragraphs.repeats("a.example", pieces, some, page)
+            gone = paragraphs.removals(pieces, repeated)
+            left = paragraphs.shorten(pieces, gone.__contains__)
+            found.append([pieces, keys, sorted(gone.items()), left])
+    rows = pa.table({"part": [0, 0, 1], "key": [b"x", b"y", b"x"], "page": [1, 1, 2]})
+    found.append([[name, table] for name, table in site_paragraphs.CountPages(2)("meet 0", rows)])
+    return found
 
 
 def run_shards() -> Any:
@@ -625,14 +690,19 @@ words = { value = "words", min = 10 }
 """
 
 _EXTRACT = (extract, warc, interleave, text_scores, image_facts)
-_SIGNATURES = (*_EXTRACT, duplicates, minhash, gates)
-_EDGES = _SIGNATURES
-_CLUSTERS = (*_EDGES, clusters)
+_SIGNATURES = (*_EXTRACT, signed_pages, minhash, gates)
+_EDGES = (*_SIGNATURES, duplicates)
+_LABELS = (*_EDGES, component_labels)
+_CLUSTERS = (*_LABELS, clusters, cluster_pages)
+_PARAGRAPHS = (*_CLUSTERS, site_paragraphs)
 _SELECT = (*_CLUSTERS, select_images)
 _IMAGES = (*_SELECT, refs)
 _ANSWERS = (*_IMAGES, image_answers)
-_CANDIDATES = (*_ANSWERS, candidates)
-_SAMPLES = (*_CANDIDATES, assign, samples, document_gate)
+_DISTINCT_IMAGES = (*_ANSWERS, distinct_images)
+_IMAGE_RANKS = (*_DISTINCT_IMAGES, image_clusters)
+_IMAGE_USES = (*_IMAGE_RANKS, image_frequency)
+_CANDIDATES = (*_IMAGE_USES, candidates)
+_SAMPLES = (*_CANDIDATES, site_paragraphs, assign, samples, document_gate)
 _WRITE = (*_SAMPLES, write_shards, shards, image_codec)
 
 STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
@@ -643,9 +713,11 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "image_codec": ((image_codec,), run_image_codec),
     "minhash": ((minhash,), run_minhash),
     "clusters": ((clusters, duplicates, minhash), run_clusters),
+    "earlier": ((earlier,), run_earlier),
     "gates": ((gates,), run_gates),
     "document_gate": ((document_gate, gates), run_document_gate),
     "contamination": ((contamination, minhash), run_contamination),
+    "paragraphs": ((site_paragraphs,), run_paragraphs),
     "shards": ((shards, image_codec), run_shards),
     "input_tables": ((input_tables,), run_input_tables),
     "corpus_formats": ((corpus_formats,), run_corpus_formats),
@@ -654,14 +726,19 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
 }
 """What is golden -> the modules whose versions stand for it, and what makes it."""
 
-PIPELINE: dict[str, tuple[tuple[Any, ...], str, str]] = {
+PIPELINE: dict[str, tuple[tuple[Any, ...], str, str | tuple[str, ...]]] = {
     "run.extract": (_EXTRACT, "extract", ""),
     "run.signatures": (_SIGNATURES, "dedup", "signatures-"),
     "run.edges": (_EDGES, "dedup", "edges-"),
+    "run.labels": (_LABELS, "dedup", "labels-"),
     "run.clusters": (_CLUSTERS, "dedup", "clusters-"),
+    "run.paragraphs": (_PARAGRAPHS, "dedup", "paragraphs-"),
     "run.select": (_SELECT, "refs", "select-"),
     "run.images": (_IMAGES, "refs", "images-"),
     "run.answers": (_ANSWERS, "fetch", "answers-"),
+    "run.distinct_images": (_DISTINCT_IMAGES, "dedup_images", ("distinct-", "pairs-")),
+    "run.image_ranks": (_IMAGE_RANKS, "dedup_images", "image-ranks-"),
+    "run.image_uses": (_IMAGE_USES, "dedup_images", ("image-clusters-", "image_uses-")),
     "run.candidates": (_CANDIDATES, "shard", "candidates-"),
     "run.samples": (_SAMPLES, "shard", "samples-"),
     "run.write": (_WRITE, "shard", "shard-"),

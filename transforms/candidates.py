@@ -1,10 +1,10 @@
 """Candidates: everything gate `shard` sees of a row, joined once and kept.
 
 Uses of an image travel to its bucket of URLs, where the answers lie (`image_answers`) and the
-frequencies (`image_refs`); texts of captions travel to the bucket of their site and text, where
-they are counted. What is found travels back to the part the use came from. There documents,
-captions and texts get their image facts, counts, scores and duplicates side by side. Changing a
-threshold reads these tables again and joins nothing.
+frequencies (`image_refs`, `image_url_clusters`); texts of captions travel to the bucket of their
+site and text, where they are counted. What is found travels back to the part the use came from.
+There documents, captions and texts get their image facts, counts, scores and duplicates side by
+side. Changing a threshold reads these tables again and joins nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,6 +20,7 @@ from transforms.caption_flags import FLAG_FIELDS, flag_columns
 from transforms.pages import (
     PAGE_SCHEMA,
     Places,
+    components_of,
     node_places,
     positions,
     rows_with,
@@ -36,12 +37,20 @@ from transforms.select_images import (
 )
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
-from transforms.site_captions import COUNT_FIELDS, count_uses, text_keys, text_uses
+from transforms.site_captions import (
+    COUNT_FIELDS,
+    SITE_FIELDS,
+    TEXT_FIELDS,
+    corpus_keys,
+    count_uses,
+    text_keys,
+    text_uses,
+)
 from transforms.table_files import iter_batches, read_rows, read_table
 from transforms.text_scores import count_words
 
 STAGE = "shard"
-STEP_VERSION = 2
+STEP_VERSION = 3
 
 _OF_THE_ANSWER = ("attempt", "status", "content_type", "final_url", "answered_at", "message")
 """How and when an image was received: no clock and no server's word reaches a gate or a shard."""
@@ -50,7 +59,14 @@ _IMAGE_FACTS = [
     for field in schema_of(Image)
     if field.name not in ("image_url", *_OF_THE_ANSWER)
 ]
-_FREQUENCIES = [pa.field("url_documents", pa.int64()), pa.field("url_sites", pa.int64())]
+_FREQUENCIES = [
+    pa.field("url_documents", pa.int64()),
+    pa.field("url_sites", pa.int64()),
+    pa.field("image_cluster", pa.string()),
+    pa.field("image_documents", pa.int64()),
+    pa.field("image_sites", pa.int64()),
+]
+"""How often pages use the URL, and any copy of the image: null of what is no image."""
 MISSING = "missing"
 """Outcome of an image URL that nothing answered."""
 
@@ -73,7 +89,11 @@ _FOUND_SCHEMA = pa.schema(
 )
 """`row` is `node` or `caption`, found by image URL, or `text`, whose `id` is its key."""
 
-_DUPLICATES = [pa.field("component", pa.string()), pa.field("rank_length", pa.int64())]
+_DUPLICATES = [
+    pa.field("component", pa.string()),
+    pa.field("earlier_split", pa.string()),
+    pa.field("rank_length", pa.int64()),
+]
 
 DOCUMENT_SCHEMA = pa.schema([*PAGE_SCHEMA, *_DUPLICATES])
 """A document or text as gate `shard` sees it; `component` is null where it has no duplicate."""
@@ -93,11 +113,13 @@ NODE_SCHEMA = pa.schema(
         pa.field("figcaption", pa.string()),
         pa.field("declared_width", pa.int64()),
         pa.field("declared_height", pa.int64()),
+        pa.field("paragraph", pa.int64()),
         *_IMAGE_FACTS,
         *_FREQUENCIES,
     ]
 )
-"""A node of a document: an image with its facts, or a paragraph with its length."""
+"""A node of a document: an image with its facts and its nearest `paragraph`, or a paragraph with
+its length."""
 
 CAPTION_SCHEMA = pa.schema(
     [
@@ -110,9 +132,11 @@ CAPTION_SCHEMA = pa.schema(
         *COUNT_FIELDS,
         *(field for field in PAGE_COLUMNS if field.name not in ("words", "characters")),
         *_DUPLICATES,
+        pa.field("paragraph_pages", pa.int64()),
     ]
 )
-"""A caption of an image: `words` and `characters` are the caption's, other measures the page's."""
+"""A caption of an image: `words` and `characters` are the caption's, other measures the page's.
+`paragraph_pages` is filled when the row is judged (`shortened_pages.with_repeated_captions`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +167,9 @@ class EmitUses:
         if captions is not None:
             ids, nodes = captions["caption_id"], captions["node"]
             tables.append(_uses("caption", name, ids, nodes, captions["image_url"]))
-            uses = text_uses(name, captions, self._sites(files, captions["doc_id"]))
+            components = components_of(self.output, files.kept.clusters, captions["doc_id"])
+            sites = self._sites(files, captions["doc_id"])
+            uses = text_uses(name, captions, sites, components)
             keys = uses["key"].to_pylist()
             yield from split_rows(uses, [self._bucket("text", key) for key in keys])
         for uses in tables:
@@ -180,6 +206,8 @@ class LookUpImages:
     """Bucket -> file of `image_answers`."""
     image_refs: Mapping[str, str]
     """Bucket -> file of `image_refs`."""
+    image_clusters: Mapping[str, str]
+    """Bucket -> file of `image_url_clusters`."""
 
     def __call__(self, bucket: str, rows: pa.Table) -> Iterator[Block]:
         """Join by URL; count by text."""
@@ -203,8 +231,13 @@ class LookUpImages:
                 column = pc.fill_null(column, MISSING)
             found = found.append_column(field.name, column)
         at = positions(refs["image_url"], rows["image_url"])
-        for field, source in zip(_FREQUENCIES, ("documents", "sites"), strict=True):
-            found = found.append_column(field.name, take_or_null(refs[source], at))
+        for source in ("documents", "sites"):
+            found = found.append_column(f"url_{source}", take_or_null(refs[source], at))
+        paths = some(self.image_clusters.get(name))
+        clusters = read_rows(self.output, paths, "image_url_clusters")
+        at = positions(clusters["image_url"], rows["image_url"])
+        for source in ("image_cluster", "image_documents", "image_sites"):
+            found = found.append_column(source, take_or_null(clusters[source], at))
         yield from split_rows(_found(None, found), rows["part"])
 
 
@@ -241,13 +274,16 @@ class BuildCandidates:
         self._captions(documents, files, rows_with(rows, "row", ["caption", "text"]), sink)
 
     def _with_duplicates(self, pages: pa.Table, files: KeptFiles) -> pa.Table:
-        clusters = read_table(self.output, some(files.clusters), ["id", "component", "length"])
+        names = {"component": "component", "earlier_split": "split", "rank_length": "length"}
+        clusters = read_table(self.output, some(files.clusters), ["id", *names.values()])
         if clusters is None:
-            pages = pages.append_column("component", pa.nulls(len(pages), pa.string()))
-            return pages.append_column("rank_length", pa.nulls(len(pages), pa.int64()))
+            for field in _DUPLICATES:
+                pages = pages.append_column(field.name, pa.nulls(len(pages), field.type))
+            return pages
         at = positions(clusters["id"], pages["id"])
-        pages = pages.append_column("component", take_or_null(clusters["component"], at))
-        return pages.append_column("rank_length", take_or_null(clusters["length"], at))
+        for name, source in names.items():
+            pages = pages.append_column(name, take_or_null(clusters[source], at))
+        return pages
 
     def _nodes(self, ids: pa.Array, files: CandidateFiles, found: pa.Table, sink: PartSink) -> None:
         facts = found.append_column("place", _places(found["id"], found["node"]))
@@ -282,10 +318,16 @@ class BuildCandidates:
         for name, column in flag_columns(captions["flags"]).items():
             captions = captions.append_column(name, column)
         at = positions(documents["id"], captions["doc_id"])
-        keys = text_keys(take_or_null(documents["site"], at), captions["text"])
-        counted = positions(found["id"], pa.chunked_array([keys]))
-        for field in COUNT_FIELDS:
-            captions = captions.append_column(field.name, take_or_null(found[field.name], counted))
+        for fields, keys in (
+            (SITE_FIELDS, text_keys(take_or_null(documents["site"], at), captions["text"])),
+            (TEXT_FIELDS, corpus_keys(captions["text"])),
+        ):
+            counted = positions(found["id"], pa.chunked_array([keys]))
+            for field in fields:
+                column = take_or_null(found[field.name], counted)
+                captions = captions.append_column(field.name, column)
+        empty = pa.nulls(len(captions), pa.int64())
+        captions = captions.append_column("paragraph_pages", empty)
         for field in CAPTION_SCHEMA:
             if field.name not in captions.column_names:
                 source = "title" if field.name == "page_title" else field.name
@@ -315,6 +357,6 @@ def flat_nodes(documents: pa.Table) -> pa.Table:
             "text": pc.struct_field(flat, "text"),
             "words": pa.array([count_words(t) if t else 0 for t in texts], pa.int64()),
             "characters": pa.array([len(t) if t else 0 for t in texts], pa.int64()),
-            **{name: pc.struct_field(flat, name) for name in NODE_COLUMNS},
+            **{name: pc.struct_field(flat, name) for name in (*NODE_COLUMNS, "paragraph")},
         }
     )

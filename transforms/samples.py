@@ -11,27 +11,27 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.ids import digest
 from schemas.rows import LedgerRow, Sample, SampleImage, TextScore
 from schemas.shards import ShardFormat, image_suffixes, sample_key
 from schemas.tables import schema_of
 from transforms.assign import (
-    DUPLICATE,
-    DUPLICATE_PAIR,
     AssignFiles,
     Judged,
-    Mask,
     StreamGates,
     judge,
-    winners_of,
 )
 from transforms.gates import Decisions, ledger_rows
-from transforms.pages import iter_page_texts, positions
+from transforms.image_sets import IMAGE_SET
+from transforms.pages import positions
 from transforms.select_images import KeptFiles
+from transforms.settle import DUPLICATE, DUPLICATE_PAIR, SAME_IMAGES, Mask, winners_of
+from transforms.shortened_pages import Removed
 from transforms.sink import Part, PartSink
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "shard"
 
 _SCORES = [column.name for column in schema_of(TextScore) if column.name not in ("id", "language")]
@@ -62,13 +62,15 @@ class SampleFiles:
     kept: KeptFiles
 
 
-def split_of(component: str | None, site: str, validation: float) -> str:
-    """The split of a sample: by its duplicate component, else by its site.
+def split_of(row: Mapping[str, Any], validation: float) -> str:
+    """The split of a sample: that of an earlier output, else by its duplicate component, or site.
 
     All duplicates of a page lie in one split, on whatever site, and so do all pages of a site that
     have no duplicate.
     """
-    point = int(digest("split", component or site)[:13], 16) / 16**13
+    if row["earlier_split"] is not None:
+        return str(row["earlier_split"])
+    point = int(digest("split", row["component"] or row["site"])[:13], 16) / 16**13
     return "validation" if point < validation else "train"
 
 
@@ -144,7 +146,9 @@ class BuildSamples:
         ids = judged.texts["id"]
         ledger = ledger_rows(f"{GATE}.text", "text", ids, None, judged.text_decisions)
         kept = self._settle(sink, losers, "text", judged.texts, judged.text_decisions, ledger)
-        for sample in self._texts(judged.texts.filter(pa.array(kept)), files.kept):
+        removed = Removed.read(self.output, files.candidates.paragraphs, ids)
+        self._text_paragraphs(judged.texts, removed, sink)
+        for sample in self._texts(judged.texts.filter(pa.array(kept)), removed, files.kept):
             self._write(sink, sample)
         kept = self._captions_kept(judged, losers, sink)
         for sample in self._captioned(judged.captions.filter(pa.array(kept))):
@@ -167,6 +171,15 @@ class BuildSamples:
             sink.seen(table, len(decisions.keep))
             sink.count(table, kept=int(decisions.keep.sum()), rejected=decisions.rejected_by_rule())
 
+    def _text_paragraphs(self, pages: pa.Table, removed: Removed, sink: PartSink) -> None:
+        """Count what is cut out of the pages offered to the text stream, and what is left."""
+        left = pc.sum(pages["paragraphs"]).as_py() or 0
+        sink.seen("text_paragraphs", left)
+        sink.count("text_paragraphs", kept=left)
+        for row in removed.ledger(f"{GATE}.text"):
+            sink.seen("text_paragraphs")
+            sink.reject("text_paragraphs", row)
+
     def _settle(
         self,
         sink: PartSink,
@@ -176,15 +189,18 @@ class BuildSamples:
         decisions: Decisions,
         ledger: pa.Table,
     ) -> Mask:
-        lost, winners = winners_of(losers, "page", rows["id"])
-        lost &= decisions.keep
         sink.seen(stream, len(rows))
         sink.count(stream, rejected=decisions.rejected_by_rule())
-        sink.count(stream, kept=int((decisions.keep & ~lost).sum()))
         sink.write("ledger", ledger)
         kind = "document" if stream == "interleaved" else "text"
-        self._lost(sink, stream, f"{GATE}.{stream}", kind, DUPLICATE, rows["id"], lost, winners)
-        return decisions.keep & ~lost
+        kept = decisions.keep
+        for row, rule in (("page", DUPLICATE), (IMAGE_SET, SAME_IMAGES)):
+            lost, winners = winners_of(losers, row, rows["id"])
+            lost &= kept
+            self._lost(sink, stream, f"{GATE}.{stream}", kind, rule, rows["id"], lost, winners)
+            kept = kept & ~lost
+        sink.count(stream, kept=int(kept.sum()))
+        return kept
 
     def _captions_kept(self, judged: Judged, losers: pa.Table, sink: PartSink) -> Mask:
         captions, decisions = judged.captions, judged.caption_decisions
@@ -239,7 +255,7 @@ class BuildSamples:
             }
             yield Sample(
                 stream="interleaved",
-                split=split_of(page["component"], page["site"], self.config.validation),
+                split=split_of(page, self.config.validation),
                 shard=0,
                 key=key,
                 txt=None,
@@ -248,10 +264,10 @@ class BuildSamples:
                 images=[_sample_image(image) for image in images],
             )
 
-    def _texts(self, pages: pa.Table, files: KeptFiles) -> Iterator[Sample]:
+    def _texts(self, pages: pa.Table, removed: Removed, files: KeptFiles) -> Iterator[Sample]:
         if not len(pages):
             return
-        for ids, texts, _ in iter_page_texts(self.output, files.pages):
+        for ids, texts in removed.iter_texts(self.output, files.pages):
             at = positions(pages["id"], pa.chunked_array([pa.array(ids, pa.string())]))
             rows = pages.take(pa.array(at[at >= 0])).to_pylist()
             kept = [text for text, row in zip(texts, at, strict=True) if row >= 0]
@@ -265,7 +281,7 @@ class BuildSamples:
                 }
                 yield Sample(
                     stream="text",
-                    split=split_of(page["component"], page["site"], self.config.validation),
+                    split=split_of(page, self.config.validation),
                     shard=0,
                     key=key,
                     txt=text,
@@ -297,7 +313,7 @@ class BuildSamples:
             }
             yield Sample(
                 stream="captioned",
-                split=split_of(first["component"], first["site"], self.config.validation),
+                split=split_of(first, self.config.validation),
                 shard=0,
                 key=key,
                 txt=text,

@@ -102,12 +102,14 @@ def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
 
 
 def exact_duplicates(output: str, files: KeptFiles) -> pa.Array:
-    """Ids of the part's pages whose text and images, in their order, a better-ranked page has."""
-    clusters = read_table(output, some(files.clusters), ["kind", "id", "rank"])
+    """Ids of the part's pages whose text and images, in their order, a better-ranked page has.
+
+    Or one that an earlier output published.
+    """
+    clusters = read_table(output, some(files.clusters), ["id", "held_by"])
     if clusters is None:
         return pa.array([], pa.string())
-    worse = pc.and_(pc.equal(clusters["kind"], "text"), pc.greater(clusters["rank"], 0))
-    return clusters.filter(worse)["id"].combine_chunks()
+    return clusters.filter(clusters["held_by"].is_valid())["id"].combine_chunks()
 
 
 @dataclass(eq=False)

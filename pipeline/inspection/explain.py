@@ -1,4 +1,7 @@
-"""Why a page was kept or not: its duplicates, how it is linked to them, and what the gates said."""
+"""Why a page was kept or not: its duplicates, how it is linked to them, and what the gates said.
+
+Of an image: its copies, and how often they are used.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import duckdb
 
 from pipeline.inspection.database import broken_file, dict_rows, open_database
-from pipeline.inspection.snapshot import read_snapshot
+from pipeline.inspection.snapshot import DedupRecord, read_snapshot
 from pipeline.inspection.streams import Json
 from schemas.errors import InputError
 
@@ -19,7 +22,10 @@ MAX_STEPS = 100
 MIN_PREFIX = 6
 """Hexadecimal digits of an id that are enough to ask for it."""
 
-_VIEWS = ("documents", "texts", "edges", "clusters", "ledger")
+_VIEWS = (
+    "documents", "texts", "edges", "clusters", "earlier_pages", "ledger", "repeated_paragraphs",
+    "image_answers", "image_clusters",
+)  # fmt: skip
 _PAGES = """
     SELECT doc_id AS id, 'document' AS kind, url, title, date FROM documents
     UNION ALL SELECT text_id, 'text', url, title, date FROM texts
@@ -27,46 +33,61 @@ _PAGES = """
 
 
 def explain(output: str, key: str) -> Json:
-    """What became of the pages of a key.
+    """What became of the pages of a key, and the copies of an image.
 
     Args:
         output: An output of `run`.
-        key: The URL of a page as it was crawled, or the id of a document or text; of an id the
-            first `MIN_PREFIX` digits are enough.
+        key: The URL of a page as it was crawled or of an image, or the id of a document or text or
+            an `image_key`; of an id the first `MIN_PREFIX` digits are enough.
 
     Returns:
-        `key`; `pages`: `id`, `kind`, `url`, `title`, `date`; for each its `clusters` (`kind`,
-        `cluster_id`, `rank`, `similarity`, `size`, `members` and the `path` of edges from the page
-        to the best-ranked member), `edges` of pages that are in no cluster, and the `ledger`:
-        `gate`, `rule`, `decisive`, `value`, `value_text`, `threshold`.
+        `key`; `prefer`: what members are ranked by; `pages`: `id`, `kind`, `url`, `title`, `date`;
+        for each its `clusters` (`kind`, `cluster_id`, `rank`, `similarity`, `exact`: whether that
+        is no estimate, `size`, `members` and the `path` of edges from the page to the best-ranked
+        member; a member is `published` where an earlier output has it in its shards), `edges` of
+        pages that are in no cluster, the `repeated_paragraphs` that other pages of the site have
+        too (`node`, `pages`), and the `ledger`: `gate`, `rule`, `decisive`, `value`, `value_text`,
+        `threshold`. `images`: `id`, `cluster_id`, `rank`, `similarity`, `documents`, `sites`,
+        `size` of the cluster, and its `members`: `id`, `rank`, `similarity`, `width`, `height`,
+        `image_url`.
 
     Raises:
-        InputError: No output, or no such page in it.
+        InputError: No output, or no such page or image in it.
     """
     if not key.isprintable():
         raise InputError(f"{key!a}: no URL and no id has such a character")
     snapshot = read_snapshot(output)
+    dedup = DedupRecord() if snapshot.run is None else snapshot.run.recipe.values.dedup
     with open_database(snapshot, _VIEWS) as con:
         try:
-            pages = _explained(con, output, key)
+            pages = _explained(con, key, dedup.verify == "texts")
+            images = _images(con, key)
         except duckdb.Error as e:
             files = [file for view in _VIEWS for file in snapshot.tables.get(view, [])]
             raise broken_file(snapshot, files) or e from e
-    return {"key": key, "pages": pages}
+    if not pages and not images:
+        raise InputError(
+            f"{key!r}: no page of {output} has this URL or id, and no image. Give the URL as it "
+            f"was crawled, or at least {MIN_PREFIX} hexadecimal digits of a doc_id, text_id or "
+            "image_key"
+        )
+    return {"key": key, "prefer": dedup.prefer, "pages": pages, "images": images}
 
 
-def _explained(con: Any, output: str, key: str) -> list[Json]:
+def _explained(con: Any, key: str, exact: bool) -> list[Json]:
     con.execute(f"CREATE TEMP VIEW pages AS {_PAGES}")
     pages = _find(con, key)
-    if not pages:
-        raise InputError(
-            f"{key!r}: no page of {output} has this URL or id. Give the URL as it was crawled, "
-            f"or at least {MIN_PREFIX} hexadecimal digits of a doc_id or text_id"
-        )
     for page in pages:
         page["clusters"] = [_cluster(con, page["id"], row) for row in _joined(con, page["id"])]
         linked = {row["kind"] for row in page["clusters"]}
         page["edges"] = [row for row in _edges(con, [page["id"]]) if row["kind"] not in linked]
+        for row in (*page["clusters"], *page["edges"], *_edges_of(page["clusters"])):
+            row["exact"] = exact or row["kind"] != "near_text"
+        page["repeated_paragraphs"] = dict_rows(
+            con,
+            "SELECT node, pages FROM repeated_paragraphs WHERE id = ? ORDER BY node",
+            page["id"],
+        )
         page["ledger"] = dict_rows(
             con,
             "SELECT gate, rule, decisive, value, value_text, threshold FROM ledger "
@@ -76,13 +97,40 @@ def _explained(con: Any, output: str, key: str) -> list[Json]:
     return pages
 
 
+def _edges_of(clusters: list[Json]) -> list[Json]:
+    return [edge for cluster in clusters for edge in cluster["path"]]
+
+
+def _is_id(key: str) -> bool:
+    return len(key) >= MIN_PREFIX and set(key) <= set("0123456789abcdef")
+
+
 def _find(con: Any, key: str) -> list[Json]:
-    if len(key) >= MIN_PREFIX and set(key) <= set("0123456789abcdef"):
+    if _is_id(key):
         where, value = "starts_with(id, ?)", key
     else:
         where, value = "url = ?", key
     query = f"SELECT * FROM pages WHERE {where} ORDER BY date DESC, id LIMIT {MAX_PAGES}"
     return dict_rows(con, query, value)
+
+
+def _images(con: Any, key: str) -> list[Json]:
+    answered = "id IN (SELECT image_key FROM image_answers WHERE image_url = ?)"
+    where = "starts_with(id, ?)" if _is_id(key) else answered
+    query = f"SELECT * FROM image_clusters WHERE {where} ORDER BY id LIMIT {MAX_PAGES}"
+    images = dict_rows(con, query, key)
+    for image in images:
+        image["members"] = dict_rows(
+            con,
+            "SELECT id, rank, similarity, min(width) AS width, min(height) AS height, "
+            "min(image_url) AS image_url FROM image_clusters JOIN image_answers ON id = image_key "
+            f"WHERE cluster_id = ? GROUP BY id, rank, similarity ORDER BY rank LIMIT {MAX_MEMBERS}",
+            image["cluster_id"],
+        )
+        image["size"] = con.execute(
+            "SELECT count(*) FROM image_clusters WHERE cluster_id = ?", [image["cluster_id"]]
+        ).fetchone()[0]
+    return images
 
 
 def _joined(con: Any, page_id: str) -> list[Json]:
@@ -96,8 +144,9 @@ def _joined(con: Any, page_id: str) -> list[Json]:
 def _cluster(con: Any, page_id: str, row: Json) -> Json:
     members = dict_rows(
         con,
-        "SELECT id, rank, similarity, clusters.date, length, any_value(url) AS url "
-        "FROM clusters LEFT JOIN pages USING (id) WHERE clusters.kind = ? AND cluster_id = ? "
+        "SELECT id, rank, similarity, clusters.date, length, score, published, "
+        "any_value(url) AS url FROM clusters LEFT JOIN (SELECT id, url FROM pages UNION ALL "
+        "SELECT id, url FROM earlier_pages) USING (id) WHERE clusters.kind = ? AND cluster_id = ? "
         f"GROUP BY ALL ORDER BY rank LIMIT {MAX_MEMBERS}",
         row["kind"],
         row["cluster_id"],

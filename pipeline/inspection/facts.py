@@ -67,7 +67,7 @@ def _run_facts(run: RunRecord | None) -> Json:
     if run is None:
         return {"recipe": None, "inputs": None, "versions": {}, "stages": {}}
     return {
-        "recipe": msgspec.to_builtins(run.recipe),
+        "recipe": {"name": run.recipe.name, "fingerprint": run.recipe.fingerprint},
         "inputs": {"files": len(run.inputs), "bytes": sum(file.bytes for file in run.inputs)},
         "versions": dict(sorted(run.versions.items())),
         "stages": {

@@ -53,11 +53,25 @@ class StageRecord(msgspec.Struct):
     snapshot: list[PartName] = []
 
 
+class DedupRecord(msgspec.Struct):
+    """How duplicates were verified and ranked; an older output tells nothing of it."""
+
+    verify: str = "signatures"
+    prefer: list[str] = []
+
+
+class RecipeValues(msgspec.Struct):
+    """What is read of the values of a recipe; all of them stand there."""
+
+    dedup: DedupRecord = msgspec.field(default_factory=DedupRecord)
+
+
 class RecipeRecord(msgspec.Struct):
     """Which recipe ran."""
 
     name: str
     fingerprint: str
+    values: RecipeValues = msgspec.field(default_factory=RecipeValues)
 
 
 class InputRecord(msgspec.Struct):

@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
 from beam_runner import main
 from pipeline.inspection import explain, render_explanation
 from schemas.errors import InputError
+from tests.small_crawl import write_pages
 from transforms.minhash import MinHashConfig, estimate_similarity, signatures
 
 RECIPE = """
@@ -46,16 +45,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("explain")
-    rows = [
-        {
-            "images": [None],
-            "texts": [content],
-            "metadata": "[null]",
-            "general_metadata": json.dumps({"url": url}),
-        }
-        for url, content in PAGES.items()
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "pages.parquet")
+    write_pages(folder / "pages.parquet", PAGES)
     (folder / "recipe.toml").write_text(RECIPE)
     command = ["run", str(folder / "recipe.toml"), "--input", str(folder / "pages.parquet")]
     out = str(folder / "out")
@@ -96,13 +86,17 @@ def test_near_duplicate_tells_its_cluster_rank_and_similarity(output: str) -> No
     (edge,) = pages[names[0]]["edges"]
     assert {edge["a"], edge["b"]} == {ids[names[0]], ids[names[1]]}
     assert edge["similarity"] == ab
-    assert "not similar to the best-ranked page" in shown(explain(output, names[0]))
+    told = shown(explain(output, names[0]))
+    assert "not similar to the best-ranked page" in told
+    assert f"about {ab:.2f}" in told  # an estimate
+    assert not edge["exact"]
 
 
 def test_exact_copies_are_a_cluster_of_each_kind(output: str) -> None:
     found = page(output, "http://twice.example/")
     assert [cluster["kind"] for cluster in found["clusters"]] == ["near_text", "text"]
     assert all(cluster["size"] == 2 for cluster in found["clusters"])
+    assert [cluster["exact"] for cluster in found["clusters"]] == [False, True]
     assert "pages with the same text" in shown(explain(output, "http://copy.example/"))
 
 
@@ -140,6 +134,6 @@ def test_command_prints_json(output: str, capsys: Any) -> None:
 def test_text_of_strangers_is_text(output: str) -> None:
     found = page(output, "http://twice.example/")
     found["title"] = found["url"] = EVIL
-    text = shown({"pages": [found]})
+    text = shown({"prefer": [EVIL], "pages": [found], "images": []})
     assert "[bold]" in text
     assert "\x1b" not in text

@@ -7,23 +7,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.assign import _CONTENDER_SCHEMA, pair_key, settle_duplicates, winners_of
+from transforms.page_rank import component_places
 from transforms.samples import choose_caption, split_of
+from transforms.settle import CONTENDER_SCHEMA, pair_key, settle_duplicates, winners_of
 
 Member = tuple[str, int, str, tuple[str, ...]]
 
 
 def contenders(members: list[Member]) -> pa.Table:
     """Rows for pages (id, stream order, date, clusters), all of one component."""
+    facts = pa.table(
+        {
+            "component": pa.array(["00000000"] * len(members), pa.string()),
+            "id": pa.array([member[0] for member in members], pa.string()),
+            "date": pa.array([member[2] for member in members], pa.string()),
+        }
+    )
+    places = component_places(facts, ["latest"]).to_pylist()
     rows = [
-        ("page", f"part-{page}", page, cluster, "00000000", order, date, 10)
-        for page, order, date, clusters in members
+        # Dates that say the opposite: places decide between pages.
+        ("page", page, page, cluster, "00000000", order, place, f"{9999 - int(date)}", 10, None)
+        for (page, order, date, clusters), place in zip(members, places, strict=True)
         for cluster in clusters
     ]
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in _CONTENDER_SCHEMA]
+    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in CONTENDER_SCHEMA]
     return pa.table(
-        [pa.array(c, f.type) for c, f in zip(columns, _CONTENDER_SCHEMA, strict=True)],
-        schema=_CONTENDER_SCHEMA,
+        [pa.array(c, f.type) for c, f in zip(columns, CONTENDER_SCHEMA, strict=True)],
+        schema=CONTENDER_SCHEMA,
     )
 
 
@@ -31,7 +41,7 @@ def losers(rows: pa.Table) -> dict[str, str]:
     found = {}
     for part, table in settle_duplicates("meet 0", rows):
         for row in table.to_pylist():
-            assert part == f"part-{row['id']}", "a verdict goes to the part of the loser"
+            assert part == f"part {row['id']}", "a verdict goes to the part of the loser"
             found[row["id"]] = row["winner"]
     return found
 
@@ -120,8 +130,13 @@ def test_choose_caption_prefers_origin_then_length_then_id() -> None:
 
 
 def test_split_follows_component_then_site() -> None:
-    splits = {site: split_of(None, site, 0.3) for site in (f"site{n}.org" for n in range(2000))}
-    share = sum(split == "validation" for split in splits.values()) / len(splits)
+    def split(component: str | None, site: str, share: float, earlier: str | None = None) -> str:
+        row = {"component": component, "site": site, "earlier_split": earlier}
+        return split_of(row, share)
+
+    splits = {site: split(None, site, 0.3) for site in (f"site{n}.org" for n in range(2000))}
+    share = sum(found == "validation" for found in splits.values()) / len(splits)
     assert 0.27 < share < 0.33
-    assert split_of("c", "a.org", 0.3) == split_of("c", "b.org", 0.3)
-    assert {split_of(None, site, 0.0) for site in splits} == {"train"}
+    assert split("c", "a.org", 0.3) == split("c", "b.org", 0.3)
+    assert {split(None, site, 0.0) for site in splits} == {"train"}
+    assert {split("c", "a.org", share, "validation") for share in (0.0, 0.3)} == {"validation"}

@@ -1,0 +1,111 @@
+"""What earlier outputs published: the pages and captions that must not come again.
+
+A run that is given earlier outputs reads of each part there which of its signed pages stand in a
+shard, and which captions do, once, into tables of its own. From then on an earlier page is a page
+like any other: it meets the new ones in `edges` and has its place in `clusters`. What stands in a
+shard already keeps out what it shares a cluster with; what an earlier run left out stands in
+nobody's way. Nothing is ever written to an earlier output.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.duplicate_rows import EarlierCaption, EarlierDocument, EarlierPage
+from schemas.shards import sample_key
+from schemas.tables import schema_of, to_batch
+from transforms.pages import some
+from transforms.sink import Part, PartSink
+from transforms.table_files import iter_batches, read_table
+
+STEP_VERSION = 1
+_ROWS = 4096
+_SAMPLE_COLUMNS = ("stream", "split", "key", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFiles:
+    """A part of an earlier output."""
+
+    output: str
+    signatures: str | None
+    """Its table of signed pages."""
+    samples: str | None
+    """Its table of published samples."""
+
+
+@dataclass(eq=False)
+class ReadEarlier:
+    """Part function: what a part of an earlier output signed and published."""
+
+    def setup(self) -> None:
+        """Nothing is heavy here."""
+
+    def __call__(self, part: Part, sink: PartSink) -> None:
+        """Write `earlier_pages`, `earlier_captions` and `earlier_documents`."""
+        files: EarlierFiles = part.spec
+        published: dict[str, str] = {}
+        splits: dict[str, str] = {}
+        for path in some(files.samples):
+            for batch in iter_batches(
+                files.output, path, _ROWS, ["stream", "split", "key", "json"]
+            ):
+                by_key = (batch.column(name).to_pylist() for name in ("key", "split"))
+                published.update(zip(*by_key, strict=True))
+                splits.update(_caption_splits(batch))
+                captions = _captions(batch)
+                sink.seen("earlier_captions", len(captions))
+                sink.count("earlier_captions", kept=len(captions))
+                sink.write("earlier_captions", to_batch(captions, EarlierCaption))
+                sink.write("earlier_documents", to_batch(_documents(batch), EarlierDocument))
+        pages = read_table(files.output, some(files.signatures), ["id", "url"])
+        if pages is None:
+            return
+        ids = pages["id"].to_pylist()
+        found = [
+            published.get(sample_key("interleaved", page), published.get(sample_key("text", page)))
+            for page in ids
+        ]
+        stands = [split is not None for split in found]
+        pages = pages.append_column("published", pa.array(stands, pa.bool_()))
+        known = [split or splits.get(page) for page, split in zip(ids, found, strict=True)]
+        pages = pages.append_column("split", pa.array(known, pa.string()))
+        sink.seen("earlier_pages", len(pages))
+        sink.count("earlier_pages", kept=len(pages))
+        sink.fact("earlier_published", sum(stands))
+        sink.write("earlier_pages", pages.cast(schema_of(EarlierPage)))
+
+
+def _of_stream(samples: pa.RecordBatch, stream: str) -> pa.RecordBatch:
+    return samples.filter(pc.equal(samples.column("stream"), stream))
+
+
+def _facts(samples: pa.RecordBatch, stream: str) -> Iterator[dict[str, Any]]:
+    return map(json.loads, _of_stream(samples, stream).column("json").to_pylist())
+
+
+def _caption_splits(samples: pa.RecordBatch) -> Iterator[tuple[str, str]]:
+    """The pages of captions, and the splits of these."""
+    splits = _of_stream(samples, "captioned").column("split").to_pylist()
+    for facts, split in zip(_facts(samples, "captioned"), splits, strict=True):
+        yield facts["doc_id"], split
+
+
+def _captions(samples: pa.RecordBatch) -> list[EarlierCaption]:
+    return [
+        EarlierCaption(caption["caption_id"], facts["image_key"], caption["text"])
+        for facts in _facts(samples, "captioned")
+        for caption in facts["captions"]
+    ]
+
+
+def _documents(samples: pa.RecordBatch) -> list[EarlierDocument]:
+    return [
+        EarlierDocument(facts["doc_id"], key)
+        for facts in _facts(samples, "interleaved")
+        for key in sorted({image["image_key"] for image in facts["image_info"]})
+    ]
