@@ -3,15 +3,28 @@
 It travels as bytes from the part that a page is in to wherever the page meets another.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.clusters import Indices, Similarity
-from transforms.minhash import estimate_similarity
+from transforms.minhash import MinHashConfig, estimate_similarity
 from transforms.pages import positions
 from transforms.shingle_sets import ShingleSet, iter_shingle_sets, jaccard, of_column, to_column
 from transforms.signed_pages import DedupConfig, SignedFiles, to_signatures
+
+
+def iter_sets(
+    output: str, files: SignedFiles, ids: Iterable[str], config: MinHashConfig
+) -> Iterator[tuple[str, ShingleSet]]:
+    """The shingles of some pages of a part, each once, one page after the other."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return iter(())
+    assert files.pages is not None, f"{files.part}: nothing says where its texts lie"
+    return iter_shingle_sets(files.home(output), files.pages, wanted, config)
 
 
 def read_compared(
@@ -32,11 +45,7 @@ def read_compared(
     if config.verify == "signatures":
         return pages["signature"].take(pa.array(rows)).cast(pa.large_binary())
     ids = pages["id"].take(pa.array(rows)).to_pylist()
-    if not ids:
-        return pa.chunked_array([], pa.large_binary())
-    assert files.pages is not None, f"{files.part}: nothing says where its texts lie"
-    distinct = sorted(set(ids))
-    found = dict(iter_shingle_sets(files.home(output), files.pages, distinct, config.minhash))
+    found = dict(iter_sets(output, files, ids, config.minhash))
     return pa.chunked_array([to_column([found[page_id] for page_id in ids])])
 
 

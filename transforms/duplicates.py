@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from schemas.duplicate_rows import Edge
 from schemas.tables import schema_of
-from transforms.compare_pages import read_compared
+from transforms.compare_pages import iter_sets, read_compared
 from transforms.duplicate_keys import (
     KINDS,
     NEAR_TEXT,
@@ -33,9 +33,9 @@ from transforms.duplicate_keys import (
     part_of,
     row_of,
 )
-from transforms.minhash import MinHashConfig, Signatures, estimate_similarity
+from transforms.minhash import Signatures, estimate_similarity
 from transforms.pages import take_or_null
-from transforms.shingle_sets import ShingleSet, iter_shingle_sets, jaccard, of_column
+from transforms.shingle_sets import jaccard, of_column
 from transforms.shuffle import Block, split_rows
 from transforms.signed_pages import DedupConfig, SignedFiles, read_signed, to_signatures
 from transforms.sink import Part, PartSink
@@ -139,15 +139,6 @@ def _places(rows: Indices, count: int) -> Indices:
     return places
 
 
-def _shingle_sets(
-    output: str, files: SignedFiles, ids: list[str], config: MinHashConfig
-) -> Iterator[tuple[str, ShingleSet]]:
-    if not ids:
-        return iter(())
-    assert files.pages is not None, f"{files.part}: nothing says where its texts lie"
-    return iter_shingle_sets(files.home(output), files.pages, sorted(set(ids)), config)
-
-
 def _pair_rows(pairs: pa.Table) -> pa.Table:
     for column in list(_MEET_SCHEMA)[len(PAIR_SCHEMA) :]:
         pairs = pairs.append_column(column, pa.nulls(len(pairs), column.type))
@@ -234,7 +225,7 @@ class CommitEdges:
         pairs_of: dict[str, list[int]] = {}
         for pair, page_id in enumerate(second["id"].take(pa.array(at_b)).to_pylist()):
             pairs_of.setdefault(page_id, []).append(pair)
-        for page_id, own in _shingle_sets(self.output, files, list(pairs_of), self.config.minhash):
+        for page_id, own in iter_sets(self.output, files, pairs_of, self.config.minhash):
             for pair in pairs_of[page_id]:
                 other = sets[at_a[pair]]
                 assert other is not None, "a candidate came without its shingles"
