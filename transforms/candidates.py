@@ -21,6 +21,7 @@ from transforms.pages import (
     PAGE_SCHEMA,
     Places,
     components_of,
+    known_columns,
     node_places,
     positions,
     rows_with,
@@ -243,13 +244,10 @@ class LookUpImages:
 
 def _found(row: str | None, rows: pa.Table) -> pa.Table:
     """Rows with every column of `_FOUND_SCHEMA`, null where they have none."""
-    columns = [
-        rows[field.name] if field.name in rows.column_names else pa.nulls(len(rows), field.type)
-        for field in _FOUND_SCHEMA
-    ]
+    known = dict(zip(rows.column_names, rows.columns, strict=True))
     if row is not None:
-        columns[0] = pa.array([row] * len(rows), pa.string())
-    return pa.table(columns, names=_FOUND_SCHEMA.names).cast(_FOUND_SCHEMA)
+        known["row"] = pa.array([row] * len(rows), pa.string())
+    return known_columns(known, _FOUND_SCHEMA, len(rows))
 
 
 @dataclass(eq=False)

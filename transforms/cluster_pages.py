@@ -31,7 +31,7 @@ from transforms.page_places import (
     splits_of,
 )
 from transforms.page_rank import component_places
-from transforms.pages import positions, rows_with, some
+from transforms.pages import known_columns, positions, rows_with, some
 from transforms.shuffle import Block, split_rows
 from transforms.signed_pages import GATE, DedupConfig, SignedFiles, read_signed
 from transforms.sink import Part, PartSink
@@ -54,7 +54,7 @@ CLUSTER_SCHEMA = pa.schema(
 )
 """Table `clusters`: its public columns, and what settling duplicates needs. `place` is the position
 of the page in its component; `earlier` and `published` tell of pages of earlier outputs; `held_by`
-and `split` are explained at `page_places.holders_of`."""
+and `split` are explained at `page_places.holders_of` and `splits_of`."""
 _RECORD = "record"
 """Kind of a row that tells of a page that stands elsewhere too."""
 _MEET_SCHEMA = pa.schema(
@@ -179,11 +179,7 @@ class AnswerPages:
         at = positions(pages["id"], rows["id"])
         compared = read_compared(self.output, self.config, files, pages, at)
         columns = {"a_id": rows["id"], "compared": compared}
-        table = pa.table(
-            [columns.get(column.name, pa.nulls(len(rows), column.type)) for column in _MEET_SCHEMA],
-            schema=_MEET_SCHEMA,
-        )
-        yield from split_rows(table, rows["bucket"])
+        yield from split_rows(known_columns(columns, _MEET_SCHEMA, len(rows)), rows["bucket"])
 
 
 @dataclass(eq=False)
@@ -237,12 +233,7 @@ def _record_rows(ids: pa.ChunkedArray) -> pa.Table:
         "rank": pa.array([1] * count, pa.int64()),
         "similarity": pa.array([1.0] * count, pa.float64()),
     }
-    rest = {
-        field.name: pa.nulls(count, field.type)
-        for field in CLUSTER_SCHEMA
-        if field.name not in columns
-    }
-    return pa.table({**columns, **rest}, schema=CLUSTER_SCHEMA)
+    return known_columns(columns, CLUSTER_SCHEMA, count)
 
 
 def _fact_rows(amounts: Sequence[int]) -> pa.Table:

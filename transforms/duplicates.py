@@ -34,7 +34,7 @@ from transforms.duplicate_keys import (
     row_of,
 )
 from transforms.minhash import Signatures, estimate_similarity
-from transforms.pages import take_or_null
+from transforms.pages import known_columns, take_or_null
 from transforms.shingle_sets import jaccard, of_column
 from transforms.shuffle import Block, split_rows
 from transforms.signed_pages import DedupConfig, SignedFiles, read_signed, to_signatures
@@ -140,9 +140,8 @@ def _places(rows: Indices, count: int) -> Indices:
 
 
 def _pair_rows(pairs: pa.Table) -> pa.Table:
-    for column in list(_MEET_SCHEMA)[len(PAIR_SCHEMA) :]:
-        pairs = pairs.append_column(column, pa.nulls(len(pairs), column.type))
-    return pairs
+    known = dict(zip(pairs.column_names, pairs.columns, strict=True))
+    return known_columns(known, _MEET_SCHEMA, len(pairs))
 
 
 def _page_rows(nodes: Numbers, pages: pa.Table) -> pa.Table:

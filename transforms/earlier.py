@@ -8,7 +8,6 @@ nobody's way. Nothing is ever written to an earlier output.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +50,16 @@ class ReadEarlier:
         published: dict[str, str] = {}
         splits: dict[str, str] = {}
         for path in some(files.samples):
-            for batch in iter_batches(
-                files.output, path, _ROWS, ["stream", "split", "key", "json"]
-            ):
+            for batch in iter_batches(files.output, path, _ROWS, _SAMPLE_COLUMNS):
                 by_key = (batch.column(name).to_pylist() for name in ("key", "split"))
                 published.update(zip(*by_key, strict=True))
-                splits.update(_caption_splits(batch))
-                captions = _captions(batch)
+                captioned = _samples(batch, "captioned")
+                splits.update((facts["doc_id"], split) for facts, split in captioned)
+                captions = [
+                    EarlierCaption(caption["caption_id"], facts["image_key"], caption["text"])
+                    for facts, _ in captioned
+                    for caption in facts["captions"]
+                ]
                 sink.seen("earlier_captions", len(captions))
                 sink.count("earlier_captions", kept=len(captions))
                 sink.write("earlier_captions", to_batch(captions, EarlierCaption))
@@ -80,32 +82,16 @@ class ReadEarlier:
         sink.write("earlier_pages", pages.cast(schema_of(EarlierPage)))
 
 
-def _of_stream(samples: pa.RecordBatch, stream: str) -> pa.RecordBatch:
-    return samples.filter(pc.equal(samples.column("stream"), stream))
+def _samples(batch: pa.RecordBatch, stream: str) -> list[tuple[dict[str, Any], str]]:
+    """The samples of a stream: their JSON, and their splits."""
+    rows = batch.filter(pc.equal(batch.column("stream"), stream))
+    columns = (rows.column(name).to_pylist() for name in ("json", "split"))
+    return [(json.loads(data), split) for data, split in zip(*columns, strict=True)]
 
 
-def _facts(samples: pa.RecordBatch, stream: str) -> Iterator[dict[str, Any]]:
-    return map(json.loads, _of_stream(samples, stream).column("json").to_pylist())
-
-
-def _caption_splits(samples: pa.RecordBatch) -> Iterator[tuple[str, str]]:
-    """The pages of captions, and the splits of these."""
-    splits = _of_stream(samples, "captioned").column("split").to_pylist()
-    for facts, split in zip(_facts(samples, "captioned"), splits, strict=True):
-        yield facts["doc_id"], split
-
-
-def _captions(samples: pa.RecordBatch) -> list[EarlierCaption]:
-    return [
-        EarlierCaption(caption["caption_id"], facts["image_key"], caption["text"])
-        for facts in _facts(samples, "captioned")
-        for caption in facts["captions"]
-    ]
-
-
-def _documents(samples: pa.RecordBatch) -> list[EarlierDocument]:
+def _documents(batch: pa.RecordBatch) -> list[EarlierDocument]:
     return [
         EarlierDocument(facts["doc_id"], key)
-        for facts in _facts(samples, "interleaved")
+        for facts, _ in _samples(batch, "interleaved")
         for key in sorted({image["image_key"] for image in facts["image_info"]})
     ]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.ids import digest
-from transforms.pages import rows_with
+from transforms.pages import known_columns, rows_with
 from transforms.shuffle import Block, split_rows
 
 IMAGE_SET = "image_set"
@@ -70,8 +70,7 @@ def with_sets(rows: pa.Table, documents: pa.Table, keys: dict[str, str], part: s
         "length": alone["characters"],
         "image_set": pa.array([keys[page] for page in alone["id"].to_pylist()], pa.string()),
     }
-    columns = [known.get(field.name, pa.nulls(count, field.type)) for field in rows.schema]
-    return pa.concat_tables([rows, pa.table(columns, schema=rows.schema)])
+    return pa.concat_tables([rows, known_columns(known, rows.schema, count)])
 
 
 def winners_by_set(

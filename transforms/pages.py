@@ -5,8 +5,9 @@ are joined here without a shuffle. What is learned elsewhere about a page (its d
 images) is shuffled back to the part.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,12 @@ def positions(ids: pa.ChunkedArray, of: pa.ChunkedArray) -> npt.NDArray[np.int64
     """The row of `ids` at which each value of `of` stands, -1 where it does not."""
     found = pc.index_in(of, value_set=ids.combine_chunks())
     return pc.fill_null(found, -1).to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+
+
+def known_columns(known: Mapping[str, Any], schema: pa.Schema, count: int) -> pa.Table:
+    """Rows of a schema of which some columns are known; the others are null."""
+    columns = [known.get(field.name, pa.nulls(count, field.type)) for field in schema]
+    return pa.table(columns, schema=schema)
 
 
 def first_rows(column: pa.ChunkedArray) -> pa.Array:

@@ -16,7 +16,7 @@ from schemas.ids import digest
 from schemas.rows import Image, ImageRecord, ImageRef
 from schemas.tables import schema_of
 from transforms.ledger import builtin_ledger
-from transforms.pages import components_of, page_names, positions, some
+from transforms.pages import components_of, known_columns, page_names, positions, some
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_rows, read_table
@@ -111,16 +111,9 @@ class EmitImages:
 
 
 def _meet_rows(row: str, rows: pa.Table) -> pa.Table:
-    count = len(rows)
-    columns = [
-        pa.array([row] * count, pa.string())
-        if field.name == "row"
-        else rows[field.name]
-        if field.name in rows.column_names
-        else pa.nulls(count, field.type)
-        for field in _MEET_SCHEMA
-    ]
-    return pa.table(columns, names=_MEET_SCHEMA.names).cast(_MEET_SCHEMA)
+    known = dict(zip(rows.column_names, rows.columns, strict=True))
+    known["row"] = pa.array([row] * len(rows), pa.string())
+    return known_columns(known, _MEET_SCHEMA, len(rows))
 
 
 def _prefixed(prefix: str, rows: pa.Table, names: Sequence[str]) -> Iterator[Block]:

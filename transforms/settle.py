@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from schemas.ids import digest
 from transforms.distinct_images import key_bucket
 from transforms.image_sets import set_bucket, set_keys, winners_by_set
-from transforms.pages import positions, some, take_or_null
+from transforms.pages import known_columns, positions, some, take_or_null
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part
 from transforms.table_files import read_rows, read_table
@@ -178,8 +178,7 @@ def set_contenders(part: str, order: int, keys: Mapping[str, str]) -> pa.Table:
         "order": pa.array([order] * count, pa.int64()),
         "image_set": pa.array(keys.values(), pa.string()),
     }
-    columns = [known.get(field.name, pa.nulls(count, field.type)) for field in CONTENDER_SCHEMA]
-    return pa.table(columns, schema=CONTENDER_SCHEMA)
+    return known_columns(known, CONTENDER_SCHEMA, count)
 
 
 def settle_duplicates(bucket: str, rows: pa.Table, buckets: int = 1) -> Iterator[Block]:

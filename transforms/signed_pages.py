@@ -49,7 +49,6 @@ class DedupConfig:
     one_process_edges: int = 25_000_000
     """Edges up to which connected components are found in one process, with some 4 GB of memory at
     the most; more of them in rounds of pipelines, which is slower."""
-
     paragraph_pages: int = 3
     """Distinct pages of a site from which a paragraph is one of the site and no longer of a page:
     OBELICS (Laurencon et al. 2023, A.1.6). 0: no paragraph is removed."""
