@@ -4,20 +4,20 @@ Thin on purpose: it parses, calls `pipeline`, prints, and turns errors into one 
 code: 2 for what the user can mend in the command or the recipe, 1 for a run that failed.
 """
 
-import errno
 import json
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pipeline import inspection_commands
 from pipeline.inspection_commands import terminal
 from pipeline.logs import silence_import_notice
-from schemas.errors import OutputError, StageError, UserError
+from schemas.command_line import run_app
+from schemas.errors import OutputError, UserError
 
 # A part is handled on one core: small products are far slower when each of them starts threads.
 # Set before NumPy is loaded, and passed on to worker processes.
@@ -208,46 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Program entry; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     silence_import_notice()
-    try:
-        answer: Any = app(args=arguments, standalone_mode=False)
-    except UserError as e:
-        return _fail(e, 2)
-    except StageError as e:
-        return _fail(e, 1)
-    except typer.Exit as e:
-        return int(e.exit_code)
-    except Exception as e:
-        return _other_failure(e)
-    except KeyboardInterrupt:
-        return _stopped()
-    return int(answer or 0)
-
-
-def _stopped() -> int:
-    print("weft: stopped; run the same command again to go on", file=sys.stderr)
-    return 130
-
-
-def _other_failure(error: Exception) -> int:
-    """Click's own errors (unknown option, missing argument) are the user's; others are bugs."""
-    show = getattr(error, "format_message", None)
-    if show is not None:
-        return _fail(UserError(show()), 2)
-    if type(error).__name__ == "Abort":
-        return _stopped()
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        return _fail(error, 1)
-    if isinstance(error, BrokenPipeError):
-        # Whoever read the output has gone, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    raise error
-
-
-def _fail(error: Exception, code: int) -> int:
-    # One line, whatever is in the name of a file.
-    print("weft:", " ".join(str(error).splitlines()), file=sys.stderr)
-    return code
+    return run_app(app, "weft", arguments)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
     |   +-- OutputError           an output that cannot be written, or belongs to another run
     +-- StageError                a stage did not end well (failure budget, dead workers):
     |                             exit code 1
+    +-- TrainingError             a training that cannot go on: exit code 1
     +-- DataError                 one row is bad: it becomes a row of the table `failures`
         +-- RecordError           the crawl file
         |   +-- WarcParseError        bytes that are no WARC record
@@ -59,6 +60,10 @@ class OutputError(UserError):
 
 class StageError(WeftError):
     """A stage that ended without its result."""
+
+
+class TrainingError(WeftError):
+    """A training that cannot go on."""
 
 
 class DataError(WeftError):
