@@ -26,10 +26,13 @@ from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
 from benchmarks.score_inputs import Pairs, load_pairs
 from benchmarks.score_redecide import measure_redecide
 from benchmarks.score_sides import write_plan
+from transforms.score_plan import IMAGES, TEXTS
 
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
 DISTRIBUTIONS = ("weft-data", "torch", "open_clip_torch", "webdataset", "pillow", "numpy")
 ROUNDS = 3
+ONCE, USED = "each picture once", "as pages use them"
+"""The two inputs: without and with what pages repeat."""
 DECIDED_ROWS, QUICK_ROWS = 100_000, 2_000
 TARGETS = {
     "forward pass alone": 0.9,
@@ -57,28 +60,65 @@ CASES = (
 )
 
 
-def run_side(side: str, case: Case, output: Path, processes: int, decoders: int = 0) -> float:
-    """Items a second of a side, all its processes together."""
-    for mark in output.glob("ready-*"):
-        mark.unlink()
-    command = [
-        sys.executable, "-m", "benchmarks.score_sides", side, "--output", str(output),
-        "--model", case.model, "--decoders", str(decoders), "--processes", str(processes),
-    ]  # fmt: skip
-    if case.pretrained is not None:
-        command += ["--pretrained", case.pretrained]
-    running = [
-        subprocess.Popen([*command, "--number", str(number)], cwd=ROOT, stdout=subprocess.PIPE)
-        for number in range(processes)
-    ]
-    answers = []
-    for each in running:
-        out, _ = each.communicate()
-        if each.returncode != 0:
-            raise SystemExit(f"{' '.join(command)}: ended with status {each.returncode}")
-        answers.append(json.loads(out.splitlines()[-1]))
-    speed: float = sum(a["items"] for a in answers) / max(a["seconds"] for a in answers)
-    return speed
+class Side:
+    """The processes of one side: they load the model once, then measure several things."""
+
+    def __init__(self, side: str, case: Case, processes: int) -> None:
+        command = [
+            sys.executable, "-m", "benchmarks.score_sides", side,
+            "--model", case.model, "--processes", str(processes),
+        ]  # fmt: skip
+        if case.pretrained is not None:
+            command += ["--pretrained", case.pretrained]
+        self._command = command
+        self._running = [
+            subprocess.Popen(
+                [*command, "--number", str(number)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            )
+            for number in range(processes)
+        ]
+
+    def __enter__(self) -> "Side":
+        """The processes load their models meanwhile."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End of the processes: by themselves if nothing has failed."""
+        for each in self._running:
+            assert each.stdin is not None
+            each.stdin.close()
+            if error[0] is not None:
+                each.kill()
+            each.wait()
+
+    def measure(self, what: str, output: Path, decoders: int = 0) -> float:
+        """Items a second, all processes together; they begin when all of them are ready."""
+        self._tell(json.dumps({"what": what, "output": str(output), "decoders": decoders}))
+        self._answers()
+        self._tell("go")
+        answers = [json.loads(answer) for answer in self._answers()]
+        speed: float = sum(a["items"] for a in answers) / max(a["seconds"] for a in answers)
+        return speed
+
+    def _tell(self, line: str) -> None:
+        for each in self._running:
+            assert each.stdin is not None
+            each.stdin.write(f"{line}\n")
+
+    def _answers(self) -> list[str]:
+        found = []
+        for each in self._running:
+            assert each.stdout is not None
+            answer = each.stdout.readline()
+            if not answer:
+                raise SystemExit(f"{' '.join(self._command)}: ended with status {each.wait()}")
+            found.append(answer)
+        return found
 
 
 def write_inputs(output: Path, pairs: Pairs) -> None:
@@ -97,50 +137,52 @@ def measure(case: Case, pairs: Pairs, folder: Path, rounds: int) -> tuple[list[R
     """The rows of a model."""
     on_gpu = has_gpu()
     cores = len(os.sched_getaffinity(0))
-    processes, loaders = (1, cores) if on_gpu else (cores, 0)
+    # With a GPU the loop may decode beside the model: it gets the better of both ways. Without one
+    # the model has all cores.
+    processes, ways = (1, (0, cores)) if on_gpu else (cores, (0,))
     count = case.on_gpu if on_gpu else case.on_cpu
-    inputs = {"as pages use them": pairs.take(count), "each once": pairs.distinct().take(count)}
+    inputs = {ONCE: pairs.distinct().take(count), USED: pairs.take(count)}
+    folders = {name: folder / name.replace(" ", "-") for name in inputs}
     for name, found in inputs.items():
-        write_inputs(folder / name.replace(" ", "-"), found)
-    once, used = folder / "each-once", folder / "as-pages-use-them"
+        write_inputs(folders[name], found)
     runs: dict[str, list[float]] = {}
 
     def note(what: str, value: float) -> None:
         runs.setdefault(what, []).append(value)
 
+    facts = {name: each.facts() for name, each in inputs.items()}
     for number in range(rounds):
         say(f"{case.name}, round {number + 1} of {rounds}")
-        note("forward", run_side("forward", case, once, processes))
-        note("images", run_side("images", case, once, processes))
-        note("decode", run_side("decode", case, once, processes))
-        for name, output in (("once", once), ("used", used)):
-            images = run_side("images", case, output, processes)
-            texts = run_side("texts", case, output, processes)
-            found = inputs["each once" if name == "once" else "as pages use them"]
-            facts = found.facts()
-            seconds = facts["pictures"] / images + facts["texts"] / texts
-            note(f"pairs {name}", facts["pairs"] / seconds)
-            # The loop may decode beside the model: it gets the better of both ways.
-            ways = {0, loaders or 1}
-            note(
-                f"loop {name}",
-                max(run_side("naive", case, output, 1, decoders) for decoders in sorted(ways)),
-            )
+        with Side("ours", case, processes) as ours:
+            note("forward", ours.measure("forward", folders[ONCE]))
+            note("decode", ours.measure("decode", folders[ONCE]))
+            for name, output in folders.items():
+                note(f"images, {name}", ours.measure(IMAGES, output))
+                note(f"texts, {name}", ours.measure(TEXTS, output))
+                seconds = (
+                    facts[name]["pictures"] / runs[f"images, {name}"][-1]
+                    + facts[name]["texts"] / runs[f"texts, {name}"][-1]
+                )
+                note(f"pairs, {name}", facts[name]["pairs"] / seconds)
+        with Side("naive", case, 1) as naive:
+            for name, output in folders.items():
+                speeds = [naive.measure("loop", output, decoders) for decoders in ways]
+                note(f"loop, {name}", max(speeds))
     medians = {name: middle(values) for name, values in runs.items()}
     loop = "webdataset + open_clip loop"
     rows = [
-        Row(f"{case.name}: images of stage score", medians["images"], "images/s",
+        Row(f"{case.name}: images of stage score", medians[f"images, {ONCE}"], "images/s",
             "forward pass alone", medians["forward"]),
         Row(f"{case.name}: decoding and resizing alone", medians["decode"], "images/s"),
-        Row(f"{case.name}: pairs, as pages use them", medians["pairs used"], "pairs/s",
-            loop, medians["loop used"]),
-        Row(f"{case.name}: pairs, each picture once", medians["pairs once"], "pairs/s",
-            loop, medians["loop once"]),
+        Row(f"{case.name}: pairs, {USED}", medians[f"pairs, {USED}"], "pairs/s",
+            loop, medians[f"loop, {USED}"]),
+        Row(f"{case.name}: pairs, {ONCE}", medians[f"pairs, {ONCE}"], "pairs/s",
+            loop, medians[f"loop, {ONCE}"]),
     ]  # fmt: skip
     details = {
         "runs": runs,
         "processes": processes,
-        "inputs": {name: each.facts() for name, each in inputs.items()},
+        "inputs": facts,
     }
     return rows, details
 

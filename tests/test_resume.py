@@ -72,6 +72,10 @@ def records(output: Path, stage: str) -> set[str]:
     return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
+def has_shards(output: Path) -> bool:
+    return any(name.startswith("shard-") for name in records(output, "shard"))
+
+
 def wait_for(condition: object, driver: psutil.Popen, what: str) -> None:
     """Wait until a condition holds or the driver has ended."""
     assert callable(condition)
@@ -95,30 +99,30 @@ def no_survivors() -> Iterator[list[psutil.Process]]:
 
 
 @pytest.mark.parametrize(
-    "how",
-    [("--workers", "2"), ("--workers", "1", "--processes")],
+    ("how", "hash_seed"),
+    [(("--workers", "2"), "4711"), (("--workers", "1", "--processes"), "0")],
     ids=["two-processes", "one-process"],
 )
-def test_shards_do_not_depend_on_workers(
-    how: tuple[str, ...], crawl: Path, reference: dict[str, bytes], tmp_path: Path
+def test_shards_do_not_depend_on_workers_nor_on_the_hash_seed(
+    how: tuple[str, ...],
+    hash_seed: str,
+    crawl: Path,
+    reference: dict[str, bytes],
+    tmp_path: Path,
 ) -> None:
     done = subprocess.run(
         command(crawl, tmp_path / "out", *how), capture_output=True, timeout=DEADLINE, cwd=ROOT,
-        check=False,
+        check=False, env={**os.environ, "PYTHONHASHSEED": hash_seed},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert published(tmp_path / "out") == reference
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [("input.part_bytes=65536",), ("dedup.buckets=3", "refs.buckets=5")],
-    ids=["smaller-slices", "other-buckets"],
-)
 def test_shards_do_not_depend_on_how_work_is_cut(
-    settings: tuple[str, ...], crawl: Path, reference: dict[str, bytes], tmp_path: Path
+    crawl: Path, reference: dict[str, bytes], tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
+    settings = ("input.part_bytes=65536", "dedup.buckets=3", "refs.buckets=5")
     more = [argument for setting in settings for argument in ("--set", setting)]
     assert main(["run", "demo", "-i", str(crawl), "-o", str(output), "-w", "1", "-q", *more]) == 0
     assert without_card(published(output)) == without_card(reference)
@@ -137,18 +141,7 @@ def test_files_that_stand_twice_in_the_input_change_nothing(
     assert tables["distinct_pages"]["rejected_by_rule"]["same_record"] > 50
 
 
-def test_shards_do_not_depend_on_the_hash_seed(
-    crawl: Path, reference: dict[str, bytes], tmp_path: Path
-) -> None:
-    done = subprocess.run(
-        command(crawl, tmp_path / "out", "--workers", "1", "-q"), capture_output=True,
-        timeout=DEADLINE, cwd=ROOT, check=False, env={**os.environ, "PYTHONHASHSEED": "4711"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    assert published(tmp_path / "out") == reference
-
-
-def test_killed_in_every_stage_the_next_run_gives_the_same(
+def test_killed_in_every_stage_and_between_shards_the_next_run_gives_the_same(
     crawl: Path,
     reference: dict[str, bytes],
     tmp_path: Path,
@@ -166,6 +159,12 @@ def test_killed_in_every_stage_the_next_run_gives_the_same(
             killed.append(stage)
         driver.wait()
     assert killed == list(STAGES), f"the run was over before it could be killed: {log.read_text()}"
+    driver = start(command(crawl, output, "--workers", "2"), log)
+    wait_for(lambda: has_shards(output), driver, "the first shard")
+    no_survivors += driver.children(recursive=True)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert not (output / "shards" / "text" / "manifest.json").exists(), "killed too late to tell"
     done = subprocess.run(
         command(crawl, output, "--workers", "2"), capture_output=True, timeout=DEADLINE, cwd=ROOT,
         check=False,
@@ -174,27 +173,6 @@ def test_killed_in_every_stage_the_next_run_gives_the_same(
     assert published(output) == reference
     temporary = [path for path in output.rglob("*") if path.name.startswith(".tmp-")]
     assert temporary == [], "what killed runs left half-written is cleared by the next"
-
-
-def test_killed_while_shards_are_written_the_next_run_gives_the_same(
-    crawl: Path,
-    reference: dict[str, bytes],
-    tmp_path: Path,
-    no_survivors: list[psutil.Process],
-) -> None:
-    output = tmp_path / "out"
-
-    def some_shards() -> bool:
-        return any(name.startswith("shard-") for name in records(output, "shard"))
-
-    driver = start(command(crawl, output, "--workers", "2"), tmp_path / "log")
-    wait_for(some_shards, driver, "the first shard")
-    no_survivors += driver.children(recursive=True)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    assert not (output / "shards" / "text" / "manifest.json").exists(), "killed too late to tell"
-    assert main(["run", "demo", "-i", str(crawl), "-o", str(output), "-w", "1", "-q"]) == 0
-    assert published(output) == reference
 
 
 def workers_of(driver: psutil.Popen) -> list[psutil.Process]:
@@ -223,7 +201,7 @@ def test_a_killed_worker_neither_hangs_nor_fails_the_run(
     crawl: Path, reference: dict[str, bytes], tmp_path: Path
 ) -> None:
     output, log = tmp_path / "out", tmp_path / "log"
-    driver = start(command(crawl, output, "--workers", "2"), log)
+    driver = start(command(crawl, output, "--workers", "2", "--stages", "extract"), log)
     wait_for(lambda: records(output, "extract"), driver, "the first part")
     victims: list[psutil.Process] = []
 
@@ -239,4 +217,5 @@ def test_a_killed_worker_neither_hangs_nor_fails_the_run(
     victims[0].kill()
     assert driver.wait(timeout=DEADLINE) == 0, log.read_text()
     assert "a worker process died; starting it again" in log.read_text()
+    assert main(["run", "demo", "-i", str(crawl), "-o", str(output), "-w", "1", "-q"]) == 0
     assert published(output) == reference
