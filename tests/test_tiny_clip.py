@@ -12,12 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.demo.byte_pairs import END, OPEN, PAD
 from pipeline.demo.clip.judge import auc, measure_separation, pair_cosines
 from pipeline.demo.clip.model import (
     CONTEXT,
-    END,
-    OPEN,
-    PAD,
     load_tiny_clip,
     train_tokenizer,
     write_folder,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.demo.byte_pairs import END, PAD, SPECIAL, train_byte_pairs
 from pipeline.demo.clip.pairs import SIDE
 
 if TYPE_CHECKING:
@@ -15,13 +16,10 @@ if TYPE_CHECKING:
 CONTEXT = 32
 """Tokens of a text with the two that open and end it: the longest caption has 18."""
 VOCABULARY = 512
-PAD, OPEN, END = 0, 1, 2
-"""Ids of the special tokens."""
 EMBEDDING = 64
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
 
-_SPECIAL = ("<pad>", "<s>", "</s>")
 _MEAN, _STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 
@@ -74,23 +72,10 @@ def model_config() -> dict[str, Any]:
 
 def train_tokenizer(texts: Sequence[str]) -> "PreTrainedTokenizerFast":
     """A byte-level BPE of lower-case text: no text is unknown to it, however odd."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-    from tokenizers.trainers import BpeTrainer
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(_SPECIAL),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", OPEN), ("</s>", END)]
+    tokenizer = train_byte_pairs(
+        texts, VOCABULARY, SPECIAL, "<s> $A </s>", lowercase=True, prefix_space=True
     )
     wrap: Any = PreTrainedTokenizerFast  # it has no types
     wrapped: PreTrainedTokenizerFast = wrap(

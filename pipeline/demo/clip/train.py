@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.demo.clip.model import PAD, TinyClip
+from pipeline.demo.byte_pairs import PAD
+from pipeline.demo.clip.model import TinyClip
 from pipeline.demo.clip.pairs import (
     DrawnScenes,
     prose_sentences,
