@@ -1,1 +1,1 @@
-"""MM1 pre-training on the shards; meets the pipeline on disk only."""
+"""MM1-style pre-training on shards: captioned images, interleaved documents and text."""

@@ -1,0 +1,1 @@
+"""From shards to batches: index, lengths, packs, order, bytes, pictures, tensors."""
