@@ -1,0 +1,1 @@
+"""Image encoder, connector and decoder, and how they are put together."""
