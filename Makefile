@@ -19,7 +19,7 @@ DEDUP_PEERS := .venv-dedup/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fuzz lint format lock clip energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score clean
+.PHONY: help setup demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-loader clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,7 +64,7 @@ lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for ne
 	@echo "==> requirements/base.txt"
 	@$(COMPILE) --universal pyproject.toml -o requirements/base.txt
 	@echo "==> requirements/dev.txt"
-	@$(COMPILE) --universal pyproject.toml --extra clip --extra dev -o requirements/dev.txt
+	@$(COMPILE) --universal pyproject.toml --extra clip --extra train --extra dev -o requirements/dev.txt
 	@echo "==> requirements/cpu.txt"
 	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/cpu.in \
 		--extra clip --extra train --extra dev \
@@ -77,6 +77,18 @@ lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for ne
 clip: $(INSTALLED) ## train the tiny CLIP of the demo again (it takes the extra `clip`) and put it in its place
 	@echo "==> transforms/models/tiny_clip"
 	@$(PY) -m pipeline.demo.clip $(ARGS)
+
+# Shards, training, export and judgement; only a captioner that is good enough takes its place.
+CAPTIONER := out/captioner
+captioner: $(INSTALLED) ## train the tiny captioner of the demo again (it takes the extra `train`) and put it in its place
+	@rm -rf $(CAPTIONER)
+	@echo "==> $(CAPTIONER)/shards"
+	@$(PY) -m pipeline.demo.captioner shards --output $(CAPTIONER)/shards
+	@echo "==> $(CAPTIONER)/run"
+	@$(PY) -m trainer train captioner --data $(CAPTIONER)/shards --output $(CAPTIONER)/run $(ARGS)
+	@$(PY) -m trainer export $(CAPTIONER)/run --output $(CAPTIONER)/exported
+	@echo "==> recaptioner/models/tiny_captioner"
+	@$(PY) -m pipeline.demo.captioner judge $(CAPTIONER)/exported --install recaptioner/models/tiny_captioner
 
 energon: $(ENERGON) ## make .venv-energon, where the test that reads shards with Megatron-Energon runs
 
@@ -92,11 +104,15 @@ bench-fetch: $(INSTALLED) $(IMG2DATASET) ## measure how images are fetched, besi
 bench-score: $(INSTALLED) ## measure how images and texts are scored, beside the model alone and a plain loop
 	@$(PY) -m benchmarks.score $(ARGS)
 
+# Megatron-Energon is measured too where `make energon` has installed it. It takes the extra `train`.
+bench-loader: $(INSTALLED) ## measure how samples are loaded, beside webdataset and Megatron-Energon
+	@$(PY) -m benchmarks.loader $(ARGS)
+
 bench-dedup: $(INSTALLED) $(DEDUP_PEERS) ## measure how near-duplicates are found, beside datatrove and rensa
 	@$(PY) -m benchmarks.dedup $(ARGS)
 
 clean: ## remove environments, caches, builds and out/demo
-	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup out/demo build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup out/demo $(CAPTIONER) build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used to make the environment; without one the standard library and pip do it.
