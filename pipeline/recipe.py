@@ -28,6 +28,7 @@ from pipeline.recipe_gates import (
 )
 from schemas.errors import RecipeError
 from schemas.ids import digest
+from schemas.overrides import override_value
 from schemas.shards import ShardFormat
 from transforms.block_lists import BlockListConfig
 from transforms.contamination_items import DecontaminationConfig
@@ -156,7 +157,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by name, or a file by path, with `a.b=c` overrides. Raises `RecipeError`."""
     values = _read(name_or_path)
     for override in overrides:
-        _override(values, override)
+        override_value(values, override)
     return make_recipe(values)
 
 
@@ -182,25 +183,6 @@ def _read(name_or_path: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"recipe {name_or_path}: not valid TOML: {e}") from e
     return {"name": default_name, **values}
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    path, equals, text = override.partition("=")
-    path = path.strip()
-    if not equals or not path:
-        raise RecipeError(f"--set {override}: give it as section.key=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        # A bare word is a string, so that quoting twice is not needed in a shell.
-        value = text.strip()
-    *parents, last = path.split(".")
-    at = values
-    for name in parents:
-        at = at.setdefault(name, {})
-        if not isinstance(at, dict):
-            raise RecipeError(f"--set {override}: {name} is a value, not a section")
-    at[last] = value
 
 
 def make_recipe(values: Mapping[str, Any]) -> Recipe:

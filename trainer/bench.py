@@ -18,6 +18,7 @@ import torch
 from schemas.errors import RecipeError
 from trainer.config import TrainConfig
 from trainer.data.loader import make_loader
+from trainer.data.tokenizer import TextTokenizer
 from trainer.loop.metrics import Window, peak_flops
 from trainer.loop.optimizer import make_optimizer
 from trainer.loop.restore import without_pretrained
@@ -61,13 +62,14 @@ def _bench(options: BenchOptions, world: World) -> dict[str, Any]:
     config = replace(config, optimizer=replace(config.optimizer, warmup_steps=1))
     threads = set_threads(config, None, world)
     corpus = open_everywhere(config, options.data, world)
-    model, measures = make_model(config, corpus, world)
+    tokenizer = TextTokenizer(corpus.tokenizer_source)
+    model, measures = make_model(config, tokenizer, world)
     optimizer = make_optimizer(model, config, measures.decoder_parameters)
     last = options.warmup + options.steps
     loader = make_loader(
         corpus, model.picture, config.data,
         seed=config.run.seed, rank=world.rank, ranks=world.ranks,
-        first_step=0, last_step=last, pin=world.device.type == "cuda",
+        first_step=0, last_step=last, pin=world.device.type == "cuda", tokenizer=tokenizer,
     )  # fmt: skip
     compute = Step(model, optimizer, config, world, measures.shapes, len(corpus.sources))
     batches = iter(loader)

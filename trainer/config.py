@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from schemas.errors import RecipeError
+from schemas.overrides import override_value
 from schemas.shards import STREAMS
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -214,7 +215,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> TrainConfig
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
     for override in overrides:
-        _override(plain, override)
+        override_value(plain, override)
     return parse_config(plain)
 
 
@@ -227,23 +228,6 @@ def parse_config(plain: dict[str, Any]) -> TrainConfig:
         raise RecipeError(f"configuration: {error}") from error
     check_config(config)
     return config
-
-
-def _override(plain: dict[str, Any], override: str) -> None:
-    key, equals, written = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {override}: must be section.key=value")
-    try:
-        value = tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = written
-    *sections, last = key.strip().split(".")
-    place = plain
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise RecipeError(f"--set {override}: {section} is a value, not a section")
-    place[last] = value
 
 
 def _refuse_unknown(plain: Any, kind: Any, where: str) -> None:

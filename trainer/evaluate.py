@@ -87,6 +87,7 @@ def batches_of(trained: Trained, corpus: Corpus) -> Iterator[MicroBatch]:
     yield from make_loader(
         corpus, trained.model.picture, trained.config.data,
         seed=trained.config.run.seed, rank=0, ranks=1, first_step=0, last_step=order.steps,
+        tokenizer=trained.tokenizer,
     )  # fmt: skip
 
 

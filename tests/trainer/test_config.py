@@ -46,7 +46,7 @@ def test_override_changes_a_value() -> None:
         ("optimiser.steps=7", "optimiser: no such key; near: optimizer"),
         ("optimizer.steps=many", "optimizer.steps"),
         ("optimizer.steps=0", "optimizer.steps: must be at least 1"),
-        ("optimizer", "must be section.key=value"),
+        ("optimizer", "give it as section.key=value"),
         ("description.x=1", "description is a value"),
         ("connector.kind=magic", "connector.kind: 'magic' is none of"),
         ("run.precision=fp8", "run.precision: 'fp8' is none of"),

@@ -7,17 +7,13 @@ GNU tar write. No name is ever a path: nothing is written, no link is followed.
 """
 
 import re
-import zlib
 
 from schemas.errors import InputError
-
-BLOCK = 512
+from trainer.data.tar_headers import BLOCK, SUM_MODULUS, byte_sum, sample_name
 
 _USTAR = b"ustar"
 _FILES = frozenset(b"0\0007")
 _FOLDER, _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK = b"5xgLK"
-_NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
-"""Key and suffix, as webdataset cuts a name: at the first dot behind the last slash."""
 _RECORD = re.compile(rb"([1-9][0-9]{0,8}) (path|size)=")
 
 
@@ -79,11 +75,7 @@ def _checked_size(header: bytes, position: int) -> int:
     """The size that a header states, after a look at its magic and its checksum."""
     if len(header) != BLOCK or header[257:262] != _USTAR:
         raise IndexMismatchError(f"no tar header at byte {position} of the sample")
-    # The sum of all bytes, with blanks for the checksum's own eight (POSIX.1-2017, pax, ustar).
-    # The low half of Adler-32 is that sum plus one, modulo 65521 (RFC 1950), at a tenth of the cost
-    # of `sum`, which would be most of the time of a small sample.
-    total = (zlib.adler32(header) & 0xFFFF) - 1 - sum(header[148:156]) + 8 * 32
-    if (_octal(header[148:156], position) - total) % 65521:
+    if (_octal(header[148:156], position) - byte_sum(header)) % SUM_MODULUS:
         raise IndexMismatchError(f"a tar header with a wrong checksum at byte {position}")
     field = header[124:136]
     if field[0] == 0x80:  # GNU's and star's way to state more than 8 GiB
@@ -112,10 +104,10 @@ def _name(header: bytes) -> bytes:
 
 def _split(name: bytes) -> tuple[str, str]:
     text = name.decode("utf-8", "replace")
-    match = _NAME.fullmatch(text)
-    if match is None:
+    found = sample_name(text)
+    if found is None:
         raise IndexMismatchError(f"a member called {text[:200]!r}, which is of no sample")
-    return match[1], match[2].lower()
+    return found
 
 
 def _pax(block: bytes) -> tuple[bytes | None, int | None]:

@@ -142,7 +142,8 @@ def _train(options: TrainOptions, world: World) -> Outcome:
     corpus = open_everywhere(config, options.data, world, options.quiet)
     if resumed:
         check_same_training(resumed[1], config, corpus.fingerprint, str(resumed[0]))
-    model, measures = make_model(config, corpus, world)
+    tokenizer = TextTokenizer(corpus.tokenizer_source)
+    model, measures = make_model(config, tokenizer, world)
     optimizer = make_optimizer(model, config, measures.decoder_parameters)
     first = 0
     if resumed:
@@ -160,7 +161,7 @@ def _train(options: TrainOptions, world: World) -> Outcome:
     loader = make_loader(
         corpus, model.picture, config.data,
         seed=config.run.seed, rank=world.rank, ranks=world.ranks,
-        first_step=first, last_step=last, pin=world.device.type == "cuda",
+        first_step=first, last_step=last, pin=world.device.type == "cuda", tokenizer=tokenizer,
     )  # fmt: skip
     compute = Step(model, optimizer, config, world, measures.shapes, len(corpus.sources))
     checkpoints = Checkpoints(folder, config.checkpoint.keep, config.checkpoint.asynchronous, world)
@@ -201,9 +202,10 @@ def measure_model(model: MultimodalModel) -> ModelMeasures:
     return ModelMeasures(model_shapes(model), parameters, decoder)
 
 
-def make_model(config: TrainConfig, corpus: Corpus, world: World) -> tuple[Any, ModelMeasures]:
+def make_model(
+    config: TrainConfig, tokenizer: TextTokenizer, world: World
+) -> tuple[Any, ModelMeasures]:
     """The model on its device or over the ranks, and its measures."""
-    tokenizer = TextTokenizer(corpus.tokenizer_source)
     model, measures = build_sharded(
         lambda: build_model(config, tokenizer), measure_model, config, world
     )
