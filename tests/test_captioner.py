@@ -10,8 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.demo.captioner.judge import held_out_scenes, named_things, names_rightly
-from pipeline.demo.captioner.shards import draw_samples, write_scenes
+from pipeline.demo.captioner import fusions
+from pipeline.demo.captioner.__main__ import MOST_BYTES, WANTED
+from pipeline.demo.captioner.drawn import draw_samples
+from pipeline.demo.captioner.judge import (
+    LlavaFolder,
+    held_out_scenes,
+    judge_captioner,
+    judge_fusions,
+    named_things,
+    names_rightly,
+)
+from pipeline.demo.captioner.shards import draw_chunk, write_lessons
 from pipeline.demo.captioner.tokenizer import (
     IMAGE,
     VOCABULARY,
@@ -22,6 +32,7 @@ from pipeline.demo.captioner.tokenizer import (
 from pipeline.demo.languages import LANGUAGES
 from pipeline.demo.prose import make_article
 from pipeline.demo.scenes import Scene, SceneObject, caption, make_scene
+from recaptioner.models import tiny_captioner_folder
 from schemas.rows import IndexRow
 from schemas.shards import Manifest, parse_shard_name, shard_of
 from schemas.tables import from_dict
@@ -35,7 +46,7 @@ needs_tokenizers = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    return folder / "captioned", write_scenes(str(folder), {"train": 60, "validation": 20})
+    return folder / "captioned", write_lessons(str(folder), {"train": 60, "validation": 20})[0]
 
 
 def test_shards_are_those_that_manifest_and_index_name(written):
@@ -71,7 +82,7 @@ def test_a_sample_names_what_its_picture_shows(written):
 
 
 def test_splits_have_no_scene_in_common():
-    drawn = {split: draw_samples(split, 40, None) for split in ("train", "validation")}
+    drawn = {split: draw_samples(draw_chunk, split, 40, None) for split in ("train", "validation")}
     pictures = [picture for found in drawn.values() for _, picture in found]
     keys = [sample.key for found in drawn.values() for sample, _ in found]
     assert len(set(pictures)) == len(set(keys)) == 80
@@ -79,11 +90,13 @@ def test_splits_have_no_scene_in_common():
 
 def test_the_same_shards_whoever_draws(tmp_path, written):
     _, manifest = written
-    assert write_scenes(str(tmp_path), {"validation": 20, "train": 60}, 2) == manifest
+    assert write_lessons(str(tmp_path), {"validation": 20, "train": 60}, 2)[0] == manifest
 
 
 def test_fewer_scenes_are_the_first_ones():
-    assert draw_samples("train", 3, None) == draw_samples("train", 7, None)[:3]
+    assert (
+        draw_samples(draw_chunk, "train", 3, None) == draw_samples(draw_chunk, "train", 7, None)[:3]
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,3 +177,22 @@ def test_the_tokenizer_is_learned_from_every_language():
     texts = list(training_texts())
     assert len(texts) == len(list(training_texts()))
     assert any("\u4e00" <= c <= "\u9fff" for text in texts for c in text)
+
+
+@needs_tokenizers
+def test_the_shipped_captioner_is_the_one_that_was_judged():
+    folder = tiny_captioner_folder()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < MOST_BYTES
+    model = LlavaFolder(folder)
+    assert judge_captioner(model, 100).share >= WANTED
+    assert judge_fusions(model, 50).share >= WANTED
+
+
+def test_fusions_are_what_the_prompt_asks_and_what_it_holds():
+    for sample, picture in draw_samples(fusions.draw_chunk, "train", 60, None):
+        assert (sample.stream, picture, sample.images) == ("text", b"", [])
+        prompt, _, fused = sample.txt.rpartition("\nCaption: ")
+        alt, description = prompt.removeprefix("Alt text: ").split("\nDescription: ")
+        assert fused.startswith(description)
+        credit = fused.removeprefix(description).removeprefix(", ")
+        assert credit in alt

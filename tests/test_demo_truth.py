@@ -513,7 +513,8 @@ def test_no_image_of_a_shard_tells_a_place(run: Run) -> None:
 def test_rows_in_are_kept_rejected_or_failed(run: Run) -> None:
     for stage, facts in run.record["stages"].items():
         assert facts["status"] == "done"
-        assert facts["tables"], stage
+        # The demo asks for captions where it is told to only.
+        assert facts["tables"] or stage == "recaption", stage
         for table, counts in facts["tables"].items():
             total = counts["kept"] + counts["rejected"] + counts["failed"]
             assert counts["in"] == total, (stage, table)

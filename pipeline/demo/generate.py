@@ -111,6 +111,7 @@ def _captions(page: Page) -> list[CaptionTruth]:
                     page.language,
                     figure.right,
                     figure.wrong_in,
+                    list(figure.credit) if origin == "alt" else [],
                     _expected(page, figure, text, first and origin != "neighbour"),
                 )
             )

@@ -25,6 +25,8 @@ class Figure:
     wrong_in: str | None = None
     caption_open: bool = False
     """Whether the caption is good or not is left to the recipe."""
+    credit: tuple[str, ...] = ()
+    """Name and number that only the alt text knows."""
     ref: str = "path"
     """How the URL is written: `path`, `absolute`, `protocol`, or the text of the attribute."""
 

@@ -96,6 +96,8 @@ class CaptionTruth:
     """Whether it describes the picture; None for texts that describe nothing."""
     wrong_in: str | None
     """`shape` or `colour` where a wrong caption was planted."""
+    credit: list[str]
+    """Name and number of an alt text that says whose the picture is: what must survive."""
     expected: str
     """In the stream `captioned`: `required`, `forbidden`, or `optional` (open to the recipe)."""
 

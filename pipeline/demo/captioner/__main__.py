@@ -5,23 +5,32 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.demo.captioner.judge import HELD_OUT, judge_captioner
-from pipeline.demo.captioner.shards import write_scenes
+from pipeline.demo.captioner.judge import (
+    HELD_OUT,
+    LlavaFolder,
+    judge_captioner,
+    judge_fusions,
+)
+from pipeline.demo.captioner.shards import write_lessons
 from pipeline.demo.captioner.tokenizer import tokenizer_folder, write_tokenizer
 
 WANTED = 0.9
-"""Share of the held-out scenes below which a captioner is not taken."""
+"""Share of the held-out scenes, and of fusions, below which a captioner is not taken."""
 MOST_BYTES = 5_000_000
 
 
 def _judge(folder: Path, count: int, install: Path | None) -> int:
-    found = judge_captioner(folder, count)
-    for text in found.captions[:5]:
+    model = LlavaFolder(folder)
+    found, fused = judge_captioner(model, count), judge_fusions(model)
+    for text in (*found.captions[:5], *fused.captions[:5]):
         print(f"  {text}")
     print(f"{found.right} of {found.scenes} held-out scenes named rightly: {found.share:.1%}")
+    print(
+        f"{fused.right} of {fused.scenes} fusions keep name, number and things: {fused.share:.1%}"
+    )
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{folder}: {size} bytes")
-    if found.share < WANTED or size >= MOST_BYTES:
+    if min(found.share, fused.share) < WANTED or size >= MOST_BYTES:
         print(f"error: at least {WANTED:.0%} and below {MOST_BYTES} bytes", file=sys.stderr)
         return 1
     if install is not None:
@@ -38,8 +47,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     each = commands.add_parser("tokenizer", help="learn the trainer's small tokenizer again")
     each.add_argument("--output", type=Path, default=tokenizer_folder())
-    each = commands.add_parser("shards", help="draw scenes and write them as shards")
-    each.add_argument("--output", required=True, help="folder in which `captioned` is made")
+    each = commands.add_parser("shards", help="draw scenes and texts, and write them as shards")
+    each.add_argument("--output", required=True, help="where `captioned` and `text` are made")
     each.add_argument("--scenes", type=int, default=16_000, help="of the split train")
     each.add_argument("--validation", type=int, default=500, help="of the split validation")
     each.add_argument("--processes", type=int, default=2)
@@ -52,8 +61,9 @@ def main() -> int:
         write_tokenizer(given.output)
     elif given.command == "shards":
         splits = {"train": given.scenes, "validation": given.validation}
-        totals = write_scenes(given.output, splits, given.processes).totals
-        print(f"{given.output}: {totals['samples']} samples, {totals['bytes']} bytes")
+        for manifest in write_lessons(given.output, splits, given.processes):
+            totals = manifest.totals
+            print(f"{manifest.stream}: {totals['samples']} samples, {totals['bytes']} bytes")
     else:
         return _judge(given.folder, given.scenes, given.install)
     return 0
