@@ -130,6 +130,14 @@ def demo_command(
     workers: Workers = None,
     pages: Annotated[int, typer.Option(min=210, help="Pages of the generated crawl.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the generated crawl.")] = 0,
+    captions: Annotated[
+        bool,
+        typer.Option(
+            "--captions",
+            help="Let the small captioner that comes with Weft describe the pictures and fuse what "
+            "it sees with their alt texts. It takes vLLM (`make setup-recaption`) and two minutes.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Generate a small crawl and run the recipe `demo` on it: the whole pipeline in a minute."""
@@ -140,7 +148,10 @@ def demo_command(
     if "://" in output:
         raise OutputError(f"--output {output}: the demo needs a local folder, for its crawl too")
     crawl = Path(output).absolute().with_name(Path(output).absolute().name + "-crawl")
-    options = RunOptions("demo", [str(crawl)], output, workers=workers, quiet=quiet)
+    overrides = ["recaption.mode=vecap"] if captions else []
+    options = RunOptions(
+        "demo", [str(crawl)], output, overrides=overrides, workers=workers, quiet=quiet
+    )
     check_options(options)
     if not quiet:
         typer.echo(f"Generating a crawl of about {pages} pages in {crawl} ...", err=True)
@@ -174,16 +185,27 @@ def plan_command(
     set_: Sets = None,
     against: Against = None,
     workers: Workers = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Have captions written for so many images first (100 tell enough), and predict "
+            "tokens and hours of all from them. They are kept. Takes the stages up to score.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what `run` would do: input sizes, parts to run, parts that are up to date."""
-    from pipeline import plan
+    from pipeline import plan, recaption_cost
     from pipeline.run import RunOptions
 
-    made = plan.make_plan(
-        RunOptions(recipe, input_, output, overrides=set_ or (), against=against or (),
-                   workers=workers, beam_options=context.args)
+    options = RunOptions(
+        recipe, input_, output, overrides=set_ or (), against=against or (),
+        workers=workers, beam_options=context.args, quiet=as_json,
     )  # fmt: skip
+    if sample:
+        recaption_cost.write_sample(options, sample)
+    made = plan.make_plan(options)
     if as_json:
         typer.echo(json.dumps(made, indent=1))
     else:

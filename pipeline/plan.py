@@ -11,10 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import publish
+from pipeline.recaption_cost import predict_cost
+from pipeline.recaption_steps import WANTED_RECAPTIONS
 from pipeline.run import RunOptions, prepare, runner_config
 from pipeline.stages import STEPS
 from pipeline.state import RunState, read_commits
 from pipeline.steps import Loop, Rounds, Step
+from recaptioner.recaption import COUNTED
 from transforms.sink import Part
 
 
@@ -53,6 +56,9 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
             "parts": count, "up_to_date": count if done else 0, "to_run": 0 if done else count
         }  # fmt: skip
     steps.append(last)
+    cost = None
+    if WANTED_RECAPTIONS.name in state.commits and COUNTED in state.commits:
+        cost = predict_cost(state)
     runner = runner_config(options)
     return {
         "recipe": {"name": state.recipe.name, "fingerprint": state.recipe.fingerprint},
@@ -67,6 +73,7 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
             ),
         },
         "steps": steps,
+        "captions": cost,
     }
 
 
@@ -109,3 +116,16 @@ def show(plan: dict[str, Any], console: Console) -> None:
         )
         table.add_row(step["stage"], step["step"], *counts)
     console.print(table)
+    if plan["captions"] is not None:
+        _show_cost(plan["captions"], console)
+
+
+def _show_cost(cost: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"\ncaptions: {cost['wanted']:,} wanted, {cost['written']:,} written, a caption "
+        f"{cost['prompt_tokens']:,} prompt and {cost['completion_tokens']:,} written tokens and "
+        f"{cost['engine_seconds']:.3g} s of the engine.\n"
+        f"The rest: about {cost['tokens_left']:,} tokens, {cost['engine_hours_left']:,} engine "
+        "hours.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip

@@ -26,11 +26,13 @@ from pipeline.recipe_gates import (
     unknown_key,
     with_columns,
 )
+from recaptioner.config import RecaptionConfig, asked_templates
 from schemas.errors import RecipeError
 from schemas.ids import digest
 from schemas.overrides import override_value
 from schemas.shards import ShardFormat
 from transforms.block_lists import BlockListConfig
+from transforms.caption_choice import CaptionConfig
 from transforms.contamination_items import DecontaminationConfig
 from transforms.distinct_images import ImageDedupConfig, image_dedup_checks
 from transforms.extract import ExtractSettings
@@ -49,14 +51,6 @@ from transforms.scorers.registry import parse_scorers
 from transforms.signed_pages import DedupConfig
 from transforms.soft_cap import SamplingStreams, check_sampling
 from transforms.text_models import TextModelConfig, check_text_models
-
-
-@dataclass(frozen=True, slots=True)
-class CaptionConfig:
-    """Which caption of an image becomes the sample's text."""
-
-    prefer: tuple[str, ...] = ("table", "alt", "figcaption", "neighbour", "title", "paragraph")
-    """Origins, best first; within an origin the longer caption wins. MM1 trains on alt text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +87,7 @@ class Settings:
     scorers: dict[str, Any] = field(default_factory=dict)
     """A table a scorer: see `Recipe.scorers`."""
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    recaption: RecaptionConfig = field(default_factory=RecaptionConfig)
     captions: CaptionConfig = field(default_factory=CaptionConfig)
     interleaved: InterleavedConfig = field(default_factory=InterleavedConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
@@ -194,12 +189,13 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     except RecipeError as e:
         # The shard format checks itself, and so do sections that say whose error it is.
         said = str(e)
-        named = said.startswith(("block_lists", "decontamination"))
+        named = said.startswith(("block_lists", "captions", "decontamination", "recaption"))
         raise RecipeError(said if named else f"shards: {said}") from e
     except msgspec.ValidationError as e:
         message, _, where = str(e).partition(" - at ")
         raise RecipeError(f"{where.strip('`').removeprefix('$.') or 'recipe'}: {message}") from e
     _check_values(settings)
+    asked_templates(settings.recaption)
     scorers = parse_scorers(settings.scorers)
     columns = columns_of(settings.text_models, ScoreColumns.of(scorers))
     gates, gate_values = make_gates(values.get("gates", {}), columns)

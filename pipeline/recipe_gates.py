@@ -30,6 +30,7 @@ class Gates:
     fetch_caption: RowGate
     score_image: RowGate
     score_caption: RowGate
+    recaption: RowGate
     captioned: RowGate
     interleaved: DocumentGate
     text: RowGate
@@ -46,6 +47,7 @@ _GATE_TREE = {
     "dedup": None,
     "fetch": ("image", "caption"),
     "score": ("image", "caption"),
+    "recaption": None,
     "shard": ("captioned", "interleaved", "text"),
 }
 
@@ -119,6 +121,7 @@ def make_gates(values: Any, columns: Columns) -> tuple[Gates, dict[str, Any]]:
         ("gates.fetch.caption", fetch.get("caption", {}), select_images.FETCH_CAPTION_SCHEMA),
         ("gates.score.image", score.get("image", {}), candidates.NODE_SCHEMA),
         ("gates.score.caption", score.get("caption", {}), candidates.CAPTION_SCHEMA),
+        ("gates.recaption", plain.get("recaption", {}), columns.captions),
         ("gates.shard.captioned", shard.get("captioned", {}), columns.captions),
         ("gates.shard.text", shard.get("text", {}), columns.documents),
     ):
@@ -135,6 +138,7 @@ def make_gates(values: Any, columns: Columns) -> tuple[Gates, dict[str, Any]]:
         fetch_caption=row_gates["gates.fetch.caption"],
         score_image=row_gates["gates.score.image"],
         score_caption=row_gates["gates.score.caption"],
+        recaption=row_gates["gates.recaption"],
         captioned=row_gates["gates.shard.captioned"],
         interleaved=interleaved,
         text=row_gates["gates.shard.text"],

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pipeline import publish
+from pipeline import publish, recaption_steps
+from pipeline.budgets import check_stage
 from pipeline.contamination_steps import find_tables
 from pipeline.earlier import find_earlier
 from pipeline.inputs import find_inputs
@@ -31,22 +32,30 @@ from pipeline.state import (
 )
 from pipeline.steps import Loop, Rounds
 from pipeline.text_model_steps import find_text_models
-from schemas.commits import Commit, TableCounts
+from recaptioner import recaption
+from recaptioner.identity import identify_recaptioner
+from recaptioner.journal import FOLDER
+from schemas.commits import Commit
 from schemas.errors import OutputError, StageError, UserError
-from schemas.outcomes import UNREACHED
 from schemas.shards import SCHEMA_VERSION
-from transforms import score_items, storage
+from transforms import storage
 from transforms.block_lists import BlockLists
 from transforms.scorers.registry import identify
 
 LOCK_FILE = ".lock"
-ASKING = "fetch"
-ASKED = "image_urls"
-"""The table of fetched URLs, whose failures are those of the web."""
-RECORDED = (ASKED, score_items.COUNTED)
-"""Tables of answers of all runs, good and bad: what they mean to this run is counted elsewhere."""
 OWN_NAMES = frozenset(
-    {RUN_FILE, LOCK_FILE, LOG_FOLDER, "tables", "packs", "commits", "shards", "report", "tmp"}
+    {
+        RUN_FILE,
+        LOCK_FILE,
+        LOG_FOLDER,
+        "tables",
+        "packs",
+        "commits",
+        "shards",
+        "report",
+        "tmp",
+        FOLDER,
+    }
 )
 
 
@@ -114,6 +123,7 @@ def prepare(options: RunOptions) -> RunState:
         earlier=find_earlier(
             [normal_output(name, "--against") for name in options.against], output, recipe
         ),
+        recaptioner=identify_recaptioner(recipe.settings.recaption),
     )
 
 
@@ -182,7 +192,7 @@ def execute(options: RunOptions) -> RunState:
     progress = Progress(options.quiet)
     wanted = check_stages(options.stages)
     last = STAGES.index(wanted[-1]) if wanted else -1
-    _check_left_out(state, wanted, last)
+    check_left_out(state, wanted, last)
     with locked(state.output):
         state.record = _new_record(state)
         _clear_temporary(state.output)
@@ -193,12 +203,15 @@ def execute(options: RunOptions) -> RunState:
     return state
 
 
-def _check_left_out(state: RunState, wanted: Sequence[str], last: int) -> None:
+def check_left_out(state: RunState, wanted: Sequence[str], last: int) -> None:
     """Refuse to leave out a stage that is not up to date and that a later one needs."""
     if wanted == list(STAGES[: last + 1]):
         return
     to_run = False
-    for step in (step for step in STEPS if STAGES.index(step.stage) <= last):
+    # A stage that the recipe does not have need not be named.
+    left = set() if recaption_steps.is_on(state) else {recaption.STAGE}
+    needed = [s for s in STEPS if STAGES.index(s.stage) <= last and s.stage not in left]
+    for step in needed:
         if isinstance(step, Rounds):
             # What has no answer yet is nothing that a later stage could not do without.
             step.read(state)
@@ -312,10 +325,8 @@ def _stage(
     if wanted:
         what = f"{ran} of {len(commits)} parts run" if ran else "up to date"
         progress.say(f"{stage}: {what}, {seconds:.1f} s")
-    check_failures(stage, tables, state.recipe.settings.run.max_failed_fraction)
-    if stage == ASKING:
-        asked = sum_counts(state.asked).get(ASKED, TableCounts())
-        check_network(asked, state.recipe.settings.fetch.max_failed_fraction)
+    facts = state.record["stages"][stage]["facts"]
+    check_stage(stage, state.recipe, tables, facts, state.asked)
 
 
 def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple[list[Commit], int]:
@@ -348,34 +359,3 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
         storage.write_bytes(marker, plan.fingerprint.encode())
         ran = len({commit.name for commit in found.values()} - before | unsound)
     return list(found.values()), ran
-
-
-def check_failures(stage: str, tables: dict[str, TableCounts], budget: float) -> None:
-    """Raise `StageError` where more rows of a table failed than the recipe allows."""
-    for table, counts in sorted(tables.items()):
-        if table in RECORDED:
-            continue
-        failed = sum(counts.failed.values())
-        if failed > budget * counts.seen:
-            worst = max(counts.failed, key=lambda name: (counts.failed[name], name))
-            raise StageError(
-                f"stage {stage}: {failed} of {counts.seen} rows of {table} failed, more than "
-                f"run.max_failed_fraction = {budget} allows; most often {worst}. The table "
-                "failures lists them: weft inspect OUT --sql 'SELECT * FROM failures'"
-            )
-
-
-def check_network(counts: TableCounts, budget: float) -> None:
-    """Raise `StageError` where a run reached hardly a host: it is the network then, not the web.
-
-    Dead links are the web's own, and no failure of a run.
-    """
-    unreached = sum(counts.failed.get(name, 0) for name in UNREACHED)
-    if unreached > budget * counts.seen:
-        worst = max(UNREACHED, key=lambda name: counts.failed.get(name, 0))
-        raise StageError(
-            f"stage {ASKING}: of {counts.seen} images asked for, {unreached} are at hosts that "
-            f"cannot be reached, more than fetch.max_failed_fraction = {budget} allows; most often "
-            f"{worst}. Is there a network, and a name server (fetch.nameservers)? Run again to ask "
-            "again; the table failures lists them"
-        )

@@ -12,7 +12,7 @@ from transforms import storage
 
 RUN_FILE = "run.json"
 RUN_VERSION = 1
-STAGES = ("extract", "dedup", "refs", "fetch", "dedup_images", "score", "shard")
+STAGES = ("extract", "dedup", "refs", "fetch", "dedup_images", "score", "recaption", "shard")
 """Stages in the order they run."""
 
 

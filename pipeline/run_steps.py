@@ -28,7 +28,7 @@ def run_step(
     if missing:
         name = step.stage if step.name == step.stage else f"{step.stage}, {step.name}"
         build = step.graph(state, missing)
-        found = _run_parts(state, name, step.stage, parts, build, runner, progress)
+        found = run_parts(state, name, step.stage, parts, build, runner, progress)
     state.commits[step.name] = found
     return len(missing)
 
@@ -102,7 +102,7 @@ def run_rounds(
             break
         label = f"{rounds.stage}, {rounds.name}, round {number}"
         build = rounds.ask_graph(state, parts)
-        asked = _run_parts(state, label, rounds.stage, parts, build, runner, progress)
+        asked = run_parts(state, label, rounds.stage, parts, build, runner, progress)
         rounds.read(state)
         state.asked += asked.values()
         for commit in asked.values():
@@ -116,7 +116,7 @@ def run_rounds(
     return len(state.commits[rounds.name]) - before
 
 
-def _run_parts(
+def run_parts(
     state: RunState,
     name: str,
     stage: str,

@@ -8,9 +8,11 @@ A recipe without scorers ends at the candidates.
 from functools import partial
 from typing import Any
 
+from pipeline.answer_plans import joined_slices, plan_fingerprint, slices_fingerprint
 from pipeline.runners import Build
 from pipeline.state import Commits, RunState
 from pipeline.steps import Rounds, Step, by_bucket, map_parts
+from schemas.commits import Commit
 from schemas.ids import digest
 from transforms import gates, score_items, score_pairs, score_plan, score_wanted
 from transforms.score_plan import IMAGES, TEXTS
@@ -117,14 +119,7 @@ def _plan_parts(state: RunState, earlier: frozenset[str]) -> list[Part]:
 
 
 def _plan_id(state: RunState) -> str:
-    """The fingerprint of the plan that counts: of what is wanted, and of all other answers.
-
-    A plan's own answers do not make it another one, or every run would plan anew after the run that
-    answered. Answers carry the plan that they are of in their names. Where images were not to be
-    had, as when a store did not answer, a new plan asks for them again.
-    """
     settings = state.recipe.settings
-    commits = state.commits["answers_of_scorers"]
     base = digest(
         state.snapshot("wanted_scores"),
         str(_identities(state)),
@@ -134,18 +129,11 @@ def _plan_id(state: RunState) -> str:
         score_plan.STEP_VERSION,
         score_items.STEP_VERSION,
     )
+    return plan_fingerprint(base, _PREFIX, state.commits["answers_of_scorers"], _asks_again)
 
-    def plan_beside(own: str) -> str:
-        others = [
-            name
-            for name, commit in sorted(commits.items())
-            if not name.startswith(f"{_PREFIX}{own}-")
-            or score_plan.ASKED_AGAIN in commit.counts[score_items.COUNTED].failed
-        ]
-        return digest(base, *others)[:16]
 
-    known = sorted({name.removeprefix(_PREFIX).partition("-")[0] for name in commits})
-    return next((plan for plan in known if plan_beside(plan) == plan), plan_beside("none"))
+def _asks_again(commit: Commit) -> bool:
+    return score_plan.ASKED_AGAIN in commit.counts[score_items.COUNTED].failed
 
 
 def _plan(state: RunState, missing: list[Part]) -> Build:
@@ -202,31 +190,12 @@ def _ask_parts(state: RunState, plans: Commits, workers: int) -> list[Part]:
     config = state.recipe.settings.score
     sizes = {IMAGES: config.part_images, TEXTS: config.part_texts}
     parts: list[Part] = []
-    for kind in (IMAGES, TEXTS):
-        held: list[score_plan.PlannedSlice] = []
-        rows = answers = 0
-        for name, commit in sorted(plans.items()):
-            path = commit.file(f"planned_{kind}")
-            if not name.startswith(f"plan-{kind}-") or path is None:
-                continue
-            for start, stop, wanted in commit.details["slices"]:
-                if held and rows + stop - start > sizes[kind]:
-                    parts.append(_ask_part(plan, kind, len(parts), held, answers))
-                    held, rows, answers = [], 0, 0
-                held.append(score_plan.PlannedSlice(path, start, stop))
-                rows += stop - start
-                answers += wanted
-        if held:
-            parts.append(_ask_part(plan, kind, len(parts), held, answers))
+    for kind, size in sizes.items():
+        for slices, answers in joined_slices(plans, f"planned_{kind}", size):
+            spec = score_items.ItemSlices(kind, slices)
+            name = f"{_PREFIX}{plan}-{kind}-{len(parts):05d}"
+            parts.append(Part(name, slices_fingerprint(slices), spec, answers))
     return [part for part in parts if part.key not in done]
-
-
-def _ask_part(
-    plan: str, kind: str, number: int, slices: list[score_plan.PlannedSlice], answers: int
-) -> Part:
-    fingerprint = digest(*(f"{item.path} {item.start} {item.stop}" for item in slices))[:16]
-    spec = score_items.ItemSlices(kind, tuple(slices))
-    return Part(f"{_PREFIX}{plan}-{kind}-{number:05d}", fingerprint, spec, answers)
 
 
 def _ask(state: RunState, missing: list[Part]) -> Build:

@@ -17,18 +17,21 @@ from pipeline.earlier import EARLIER
 from pipeline.fetch_steps import ANSWERS, IMAGES, ROBOTS, WANTED
 from pipeline.image_dedup_steps import DISTINCT_IMAGES, IMAGE_RANKS, IMAGE_USES
 from pipeline.inputs import slice_inputs
-from pipeline.paragraph_steps import PARAGRAPHS, kept_files, paragraph_files
+from pipeline.judged_files import assign_files
+from pipeline.paragraph_steps import PARAGRAPHS, kept_files
+from pipeline.recaption_steps import (
+    RECAPTION_ANSWERS,
+    RECAPTIONS,
+    WANTED_RECAPTIONS,
+    recaption_file,
+)
+from pipeline.recipe import Settings
 from pipeline.runners import Build
 from pipeline.sampling_steps import SAMPLING, weight_section
-from pipeline.score_steps import ANSWERS_OF_SCORERS, NEGATIVES, SCORES, WANTED_SCORES, score_files
+from pipeline.score_steps import ANSWERS_OF_SCORERS, NEGATIVES, SCORES, WANTED_SCORES
 from pipeline.state import RunState
 from pipeline.steps import Loop, Rounds, Step, by_bucket, files_by_url, map_parts, meet_files
-from pipeline.text_model_steps import (
-    MODELS,
-    PARAGRAPH_SCORES,
-    model_scores,
-    paragraph_score_file,
-)
+from pipeline.text_model_steps import MODELS, PARAGRAPH_SCORES
 from schemas.ids import digest
 from transforms import (
     assign,
@@ -48,6 +51,7 @@ from transforms import (
     warc,
     write_shards,
 )
+from transforms.caption_choice import ORIGINAL
 from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
 from transforms.sink import Part
 
@@ -206,23 +210,6 @@ def _candidates_graph(
 # --- shard: verdicts, samples (writing them is in publish.py)
 
 
-def assign_files(state: RunState, name: str) -> assign.AssignFiles:
-    """What gate `shard` judges of an extract part."""
-    files = {
-        table: state.file("candidates", f"candidates-{name}", f"candidates_{table}")
-        for table in ("documents", "nodes", "captions", "texts")
-    }
-    return assign.AssignFiles(
-        part=name,
-        clusters=kept_files(state, name).clusters,
-        paragraphs=paragraph_files(state, name),
-        models=model_scores(state, name),
-        paragraph_scores=paragraph_score_file(state, name),
-        scores=score_files(state, name),
-        **files,
-    )
-
-
 def _sample_parts(state: RunState) -> list[Part]:
     config = digest(
         state.snapshot("candidates"),
@@ -231,6 +218,7 @@ def _sample_parts(state: RunState) -> list[Part]:
         state.snapshot("models"),
         state.snapshot("paragraph_scores"),
         state.snapshot("scores"),
+        state.snapshot("recaptions"),
         state.recipe.section(
             "gates.shard",
             "captions",
@@ -254,7 +242,9 @@ def _samples(state: RunState, missing: list[Part]) -> Build:
     settings = state.recipe.settings
     names = sorted(state.commits["extract"])
     files = {
-        name: samples.SampleFiles(assign_files(state, name), kept_files(state, name))
+        name: samples.SampleFiles(
+            assign_files(state, name), kept_files(state, name), recaption_file(state, name)
+        )
         for name in names
     }
     sources = [Part(name, "", found.candidates) for name, found in files.items()]
@@ -271,6 +261,7 @@ def _samples(state: RunState, missing: list[Part]) -> Build:
         settings.interleaved.order,
         settings.sampling.captioned,
         settings.privacy.mask,
+        caption_mix(settings),
     )
     emit = assign.EmitContenders(
         state.output, stream_gates, settings.dedup.buckets, settings.dedup_images.min_set
@@ -286,6 +277,13 @@ def _samples(state: RunState, missing: list[Part]) -> Build:
     return partial(
         _samples_graph, state.output, sources, emit, earlier, published, settling, build, parts
     )
+
+
+def caption_mix(settings: Settings) -> dict[str, float]:
+    """The shares of origins that samples are trained on: half and half where nothing is said."""
+    if settings.captions.mix or not settings.recaption.is_on:
+        return dict(settings.captions.mix)
+    return {ORIGINAL: 0.5, settings.recaption.origin: 0.5}
 
 
 def _published_parts(state: RunState) -> list[Part]:
@@ -356,6 +354,9 @@ STEPS: tuple[Step | Loop | Rounds, ...] = (
     NEGATIVES,
     SCORES,
     PARAGRAPH_SCORES,
+    WANTED_RECAPTIONS,
+    RECAPTION_ANSWERS,
+    RECAPTIONS,
     Step("shard", "samples", _sample_parts, _samples),
     SAMPLING,
 )

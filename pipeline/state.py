@@ -77,6 +77,8 @@ class RunState:
     text_models: dict[str, str] = field(default_factory=dict)
     """Name -> what identifies the content of its file."""
     earlier: EarlierOutputs = field(default_factory=EarlierOutputs)
+    recaptioner: str = ""
+    """Identity of what writes captions: model, prompts, sampling, checks."""
 
     def snapshot(self, step: str) -> str:
         """A hash of everything a step has committed."""

@@ -75,6 +75,19 @@ class DataError(WeftError):
         return type(self).__name__
 
 
+class RecordedError(DataError):
+    """An outcome that was recorded before, told again of a row that depends on it."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        super().__init__(message)
+        self._outcome = outcome
+
+    @property
+    def error(self) -> str:
+        """The recorded outcome."""
+        return self._outcome
+
+
 class RecordError(DataError):
     """A record of a crawl file."""
 

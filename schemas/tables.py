@@ -13,6 +13,7 @@ from schemas import (
     duplicate_rows,
     fetch_rows,
     paragraph_rows,
+    recaption_rows,
     rows,
     score_rows,
 )
@@ -120,6 +121,10 @@ TABLES: dict[str, type] = {
     "image_scores": score_rows.ImageScore,
     "text_embeddings": score_rows.TextEmbedding,
     "text_units": score_rows.TextUnit,
+    "wanted_recaptions": recaption_rows.WantedRecaption,
+    "planned_recaptions": recaption_rows.PlannedRecaption,
+    "recaption_answers": recaption_rows.RecaptionAnswer,
+    "recaptions": recaption_rows.Recaption,
     "image_url_clusters": duplicate_rows.UrlCluster,
     "evaluation_texts": contamination_rows.EvaluationText,
     "evaluation_ngrams": contamination_rows.EvaluationNgram,

@@ -75,3 +75,40 @@ def shards(output: Path) -> dict[str, str]:
 
 def commits(output: Path) -> set[str]:
     return {path.stem for path in (output / "commits").rglob("*.json")}
+
+
+SITE = "https://site.example"
+
+
+def alt_text(number: int) -> str:
+    return f"boat {number} at quay"
+
+
+def picture_crawl(path: Path, pages: int, first: int = 0) -> Path:
+    """Pages of two pictures each; every second picture is shared with the next page."""
+    data = b""
+    for number in range(first, first + pages):
+        shown = (number, number + 1)
+        html = "".join(
+            f"<p>{prose(f'{number}/{which}', 3)}</p>"
+            f'<img src="/{which}.jpg" alt="{alt_text(which)}" width=240 height=200>'
+            for which in shown
+        )
+        body = f"<html><title>Page {number}</title><body><article>{html}</article></body></html>"
+        data += response(f"{SITE}/page-{number}.html", "text/html", body.encode())
+    for which in range(first, first + pages + 1):
+        data += response(f"{SITE}/{which}.jpg", "image/jpeg", picture(which, 240, "JPEG"))
+    path.write_bytes(data)
+    return path
+
+
+def write_recipe(path: Path, scorers: Mapping[str, Mapping[str, Any]], more: str = "") -> Path:
+    lines = [
+        'description = "test"', "[score]", "buckets = 2", "[dedup]", "buckets = 2",
+        "[refs]", "buckets = 2", "[dedup_images]", "min_set = 0",
+    ]  # fmt: skip
+    for name, values in scorers.items():
+        lines.append(f"[scorers.{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    path.write_text("\n".join(lines) + "\n" + more)
+    return path

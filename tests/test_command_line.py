@@ -21,15 +21,15 @@ STEPS = (
     "extract", "models", "evaluation", "signatures", "contamination", "earlier", "edges", "labels",
     "clusters", "paragraphs", "select", "images", "wanted", "robots", "fetch", "answers",
     "distinct_images", "image_ranks", "image_uses", "candidates", "wanted_scores",
-    "answers_of_scorers", "score_negatives", "scores", "paragraph_scores", "samples", "sampling",
-    "write",
+    "answers_of_scorers", "score_negatives", "scores", "paragraph_scores",
+    "wanted_recaptions", "recaption_answers", "recaptions", "samples", "sampling", "write",
 )  # fmt: skip
 ASKING = (
     "evaluation", "contamination", "earlier", "wanted", "robots", "fetch", "models",
     "paragraph_scores", "wanted_scores", "answers_of_scorers", "score_negatives", "scores",
-    "sampling",
+    "wanted_recaptions", "recaption_answers", "recaptions", "sampling",
 )  # fmt: skip
-"""Steps without a part where no tables, earlier outputs, contact or scorers are given."""
+"""Steps without a part where no tables, outputs, contact, scorers or captions are wanted."""
 FILES = 3
 PAGES = 12
 
@@ -559,7 +559,16 @@ def test_a_second_run_does_nothing(work: Path, capfd: pytest.CaptureFixture[str]
     before = stamps(work / "out")
     assert main([*command("run", work), "-w", "1"]) == 0
     told = capfd.readouterr().err
-    for stage in ("extract", "dedup", "refs", "fetch", "dedup_images", "score", "shard"):
+    for stage in (
+        "extract",
+        "dedup",
+        "refs",
+        "fetch",
+        "dedup_images",
+        "score",
+        "recaption",
+        "shard",
+    ):
         assert f"{stage}: up to date" in told
     assert changed(before, stamps(work / "out")) == {"run.json"}
 

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +16,28 @@ from PIL import Image
 from pipeline.run import RunOptions, execute
 from pipeline.run_record import STAGES
 from schemas.errors import RecipeError
-from tests.small_crawl import commits, picture, prose, response, rows
+from tests.small_crawl import (
+    SITE,
+    alt_text,
+    commits,
+    picture,
+    picture_crawl,
+    prose,
+    response,
+    rows,
+    write_recipe,
+)
 from tests.tiny_models import make_clip
 from transforms.minhash import text_hash
 
 PAGES = 6
 TO_SCORE = STAGES[: STAGES.index("score") + 1]
 """For tests that look at scores alone."""
-SITE = "https://site.example"
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("models") / "clip")
-
-
-def alt_text(number: int) -> str:
-    return f"boat {number} at quay"
-
-
-def make_crawl(path: Path, pages: int = PAGES, first: int = 0) -> Path:
-    """Pages of two pictures each; every second picture is shared with the next page."""
-    data = b""
-    for number in range(first, first + pages):
-        shown = (number, number + 1)
-        html = "".join(
-            f"<p>{prose(f'{number}/{which}', 3)}</p>"
-            f'<img src="/{which}.jpg" alt="{alt_text(which)}" width=240 height=200>'
-            for which in shown
-        )
-        body = f"<html><title>Page {number}</title><body><article>{html}</article></body></html>"
-        data += response(f"{SITE}/page-{number}.html", "text/html", body.encode())
-    for which in range(first, first + pages + 1):
-        data += response(f"{SITE}/{which}.jpg", "image/jpeg", picture(which, 240, "JPEG"))
-    path.write_bytes(data)
-    return path
-
-
-def write_recipe(path: Path, scorers: Mapping[str, Mapping[str, Any]], more: str = "") -> Path:
-    lines = [
-        'description = "test"', "[score]", "buckets = 2", "[dedup]", "buckets = 2",
-        "[refs]", "buckets = 2", "[dedup_images]", "min_set = 0",
-    ]  # fmt: skip
-    for name, values in scorers.items():
-        lines.append(f"[scorers.{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    path.write_text("\n".join(lines) + "\n" + more)
-    return path
 
 
 def run(recipe: Path, crawl: Path, output: Path, *sets: str, stages: Sequence[str] = STAGES) -> Any:
@@ -77,7 +52,7 @@ def run(recipe: Path, crawl: Path, output: Path, *sets: str, stages: Sequence[st
 def scored(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """A run with a model that looks at sentences; recipe, crawl, output."""
     folder = tmp_path_factory.mktemp("scored")
-    crawl = make_crawl(folder / "crawl.warc")
+    crawl = picture_crawl(folder / "crawl.warc", PAGES)
     clip = {"model": f"local-dir:{model}", "documents": "sentences", "batch": 4}
     recipe = write_recipe(folder / "recipe.toml", {"clip": clip, "quality": {}})
     run(recipe, crawl, folder / "out")
@@ -198,11 +173,11 @@ def test_a_second_run_does_nothing_and_another_threshold_scores_nothing(
 def test_more_pages_cost_only_what_is_new(model: Path, tmp_path: Path) -> None:
     crawl = tmp_path / "crawl"
     crawl.mkdir()
-    make_crawl(crawl / "a.warc", 3)
+    picture_crawl(crawl / "a.warc", 3)
     recipe = write_recipe(tmp_path / "r.toml", {"clip": {"model": f"local-dir:{model}"}})
     run(recipe, crawl, tmp_path / "out", stages=TO_SCORE)
     first = {row["image_key"] for row in rows(tmp_path / "out", "image_scores")}
-    make_crawl(crawl / "b.warc", 3, first=3)
+    picture_crawl(crawl / "b.warc", 3, first=3)
     run(recipe, crawl, tmp_path / "out", stages=TO_SCORE)
     answers = rows(tmp_path / "out", "image_scores")
     assert len(answers) == len({row["image_key"] for row in answers}) == 7
@@ -211,7 +186,7 @@ def test_more_pages_cost_only_what_is_new(model: Path, tmp_path: Path) -> None:
 
 def test_another_model_is_asked_beside_the_first(model: Path, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other", seed=1, side=48, embed=16)
-    crawl = make_crawl(tmp_path / "crawl.warc", 2)
+    crawl = picture_crawl(tmp_path / "crawl.warc", 2)
     one = {"clip": {"model": f"local-dir:{model}"}}
     two = {**one, "clip_b": {"kind": "clip", "model": f"local-dir:{other}"}}
     run(write_recipe(tmp_path / "r.toml", one), crawl, tmp_path / "out", stages=TO_SCORE)
@@ -293,7 +268,7 @@ def test_a_pack_that_is_gone_and_one_cut_short(
 
 
 def test_negclip_compares_with_all_that_is_scored(model: Path, tmp_path: Path) -> None:
-    crawl = make_crawl(tmp_path / "crawl.warc", 3)
+    crawl = picture_crawl(tmp_path / "crawl.warc", 3)
     scorers = {
         "clip": {"model": f"local-dir:{model}"},
         "neg": {"kind": "negclip", "temperature": 0.1},
@@ -344,7 +319,7 @@ def test_a_strip_that_a_model_cannot_be_shown(model: Path, tmp_path: Path) -> No
 
 
 def test_measures_of_pictures_need_no_torch(tmp_path: Path) -> None:
-    crawl = make_crawl(tmp_path / "crawl.warc", 2)
+    crawl = picture_crawl(tmp_path / "crawl.warc", 2)
     recipe = write_recipe(tmp_path / "r.toml", {"quality": {}})
     command = [
         "run", str(recipe), "-i", str(crawl), "-o", str(tmp_path / "out"), "-w", "1", "-q"

@@ -33,6 +33,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import recaption_steps
+from recaptioner import ladder, validators
 from schemas.commits import Commit
 from schemas.errors import DataError
 from schemas.ids import digest
@@ -69,6 +71,9 @@ from transforms import (
     minhash,
     paragraph_scores,
     paragraphs,
+    recaption_join,
+    recaption_plan,
+    recaption_wanted,
     refs,
     sample_rows,
     sampled,
@@ -678,6 +683,41 @@ def run_extract_rows() -> Any:
     return [asdict(extract_rows.row_tables(row, "t", settings)) for row in documents]
 
 
+def run_recaption() -> Any:
+    """Every row of a run whose captions a server writes: some good, some refused."""
+    from beam_runner import main
+    from tests.chat_server import Asked, ChatServer
+    from tests.small_crawl import picture_crawl, write_recipe
+
+    def say(asked: Asked) -> str:
+        if asked.image is not None:
+            return "A blurred picture."
+        return "I'm sorry, but I can't." if "boat 1 " in asked.user else "Boat 2 at the quay."
+
+    tables = ("wanted_recaptions", "planned_recaptions", "recaption_answers", "recaptions")
+    with tempfile.TemporaryDirectory() as name, ChatServer(say) as server:
+        folder = Path(name)
+        picture_crawl(folder / "a.warc", 2)
+        recipe = (
+            "[recaption]\nmode = 'vecap'\nengine = 'server'\nbuckets = 1\n"
+            f"max_fallback_fraction = 1\n[recaption.server]\nmodel = 'tiny'\nurl = '{server.url}'\n"
+        )
+        write_recipe(folder / "small.toml", {}, recipe)
+        out = folder / "out"
+        assert main(
+            ["run", str(folder / "small.toml"), "-i", str(folder / "a.warc"), "-o", str(out),
+             "-w", "1", "-q"]
+        ) == 0  # fmt: skip
+        found = {}
+        for table in tables:
+            files = sorted((out / "tables" / table).iterdir())
+            rows = pa.concat_tables(pq.read_table(file) for file in files)
+            # The identity of the recaptioner is made of versions.
+            kept = [column for column in rows.column_names if column != "recaptioner"]
+            found[table] = sorted(map(str, rows.select(kept).to_pylist()))
+        return found
+
+
 def run_fetch() -> Any:
     """Every row of a fetch from a server on loopback, but for its port and the clock."""
     from beam_runner import main
@@ -762,6 +802,7 @@ _IMAGE_RANKS = (*_DISTINCT_IMAGES, image_clusters)
 _IMAGE_USES = (*_IMAGE_RANKS, image_frequency)
 _CANDIDATES = (*_IMAGE_USES, candidates)
 _WANTED_SCORES = (*_CANDIDATES, score_wanted)
+_RECAPTION = (recaption_wanted, recaption_plan, recaption_join, recaption_steps, ladder, validators)
 _ANSWERS_OF_SCORERS = (*_WANTED_SCORES, score_plan, score_items)
 _SCORES = (*_ANSWERS_OF_SCORERS, score_pairs)
 _SAMPLES = (*_SCORES, site_paragraphs, assign, samples, document_gate)
@@ -786,6 +827,7 @@ STEPS: dict[str, tuple[tuple[Any, ...], Callable[[], Any]]] = {
     "input_tables": ((input_tables,), run_input_tables),
     "corpus_formats": ((corpus_formats,), run_corpus_formats),
     "extract_rows": ((extract_rows, input_tables, text_scores), run_extract_rows),
+    "recaption": (_RECAPTION, run_recaption),
     "fetch": ((wanted_urls, fetch_plan, fetch_robots, fetch_images, image_facts), run_fetch),
 }
 """What is golden -> the modules whose versions stand for it, and what makes it."""

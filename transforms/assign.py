@@ -157,7 +157,15 @@ def _read_nodes(output: str, files: AssignFiles) -> pa.Table:
     return with_node_scores(output, files.scores, nodes)
 
 
-def _read_captions(output: str, files: AssignFiles, nodes: pa.Table) -> pa.Table:
+def read_captions(output: str, files: AssignFiles, nodes: pa.Table | None = None) -> pa.Table:
+    """A part's captions with all columns that gate `shard` sees.
+
+    Args:
+        output: Where the files lie.
+        files: Those of the part.
+        nodes: Those of its documents, where they are read already.
+    """
+    nodes = _read_nodes(output, files) if nodes is None else nodes
     captions = _read(output, files.captions, CAPTION_SCHEMA)
     captions = with_scores(output, files.models, captions, (("doc_id", "id"),))
     captions = with_repeated_captions(captions, nodes)
@@ -202,7 +210,7 @@ def judge(output: str, files: AssignFiles, gates: StreamGates) -> Judged:
     """Apply gate `shard` to a part."""
     documents, nodes, decided = _judge_documents(output, files, gates)
     texts = _texts(output, files, documents, nodes, decided)
-    captions = _read_captions(output, files, nodes)
+    captions = read_captions(output, files, nodes)
     if decided.assigned is not None:
         nodes = with_assigned(nodes, decided.assigned)
     return Judged(
@@ -228,7 +236,7 @@ def find_stream_cutoffs(
 
     def captions() -> Iterator[tuple[pa.Table, pa.ChunkedArray]]:
         for files in parts:
-            rows = _read_captions(output, files, _read_nodes(output, files))
+            rows = read_captions(output, files)
             yield rows, rows["caption_id"]
 
     def nodes_and_documents(part: str) -> Iterator[Mapping[str, tuple[Any, Any]]]:

@@ -5,7 +5,7 @@ splits are hashes, so a sample's place does not depend on what stands beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,18 @@ from transforms.assign import (
     judge,
 )
 from transforms.assigned_nodes import ASSIGNED_SCHEMA
+from transforms.caption_choice import TRAINED_ON, choose_caption
 from transforms.gates import Decisions, ledger_rows
 from transforms.image_order import NATURAL, assigned_facts, in_order
 from transforms.image_sets import IMAGE_SET
 from transforms.pages import positions
 from transforms.personal_data import MASKED, Masker
+from transforms.recaptions import (
+    Recaptions,
+    read_recaptions,
+    synthetic_captions,
+    trained_text,
+)
 from transforms.sample_rows import canonical_json, keep_sample, write_pool
 from transforms.scored_rows import ScoreColumns
 from transforms.select_images import KeptFiles
@@ -63,6 +70,8 @@ class SampleConfig:
     """How captioned samples are drawn (`sampled.py`); None: all of them are written."""
     mask: tuple[str, ...] = ()
     """Kinds of personal data that no text of a sample has."""
+    mix: Mapping[str, float] = field(default_factory=dict)
+    """Origin -> share of the samples that are trained on it (`caption_choice.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ class SampleFiles:
 
     candidates: AssignFiles
     kept: KeptFiles
+    recaptions: str | None = None
 
 
 def split_of(row: Mapping[str, Any], validation: float) -> str:
@@ -83,24 +93,6 @@ def split_of(row: Mapping[str, Any], validation: float) -> str:
         return str(row["earlier_split"])
     point = int(digest("split", row["component"] or row["site"])[:13], 16) / 16**13
     return "validation" if point < validation else "train"
-
-
-def choose_caption(captions: Sequence[Mapping[str, Any]], prefer: Sequence[str]) -> str:
-    """The text of the caption for training."""
-    return str(_chosen_caption(captions, prefer)["text"])
-
-
-def _chosen_caption(
-    captions: Sequence[Mapping[str, Any]], prefer: Sequence[str]
-) -> Mapping[str, Any]:
-    """The caption for training: by origin, then the longest, then the smallest id."""
-    ranks = {origin: rank for rank, origin in enumerate(prefer)}
-    return min(
-        captions,
-        key=lambda row: (
-            ranks.get(row["origin"], len(ranks)), -len(row["text"]), row["caption_id"]
-        ),
-    )  # fmt: skip
 
 
 def _with_nodes(
@@ -184,11 +176,14 @@ class BuildSamples:
             keep_sample(sink, sample)
         kept = self._captions_kept(judged, losers, sink)
         captions = judged.captions.filter(pa.array(kept))
+        written = read_recaptions(self.output, files.recaptions)
         if self.config.sampling is not None:
-            write_pool(sink, self._weighed(captions, self.config.sampling, masker, scored))
+            pool = self._weighed(captions, written, self.config.sampling, masker, scored)
+            write_pool(sink, pool)
         else:
-            for sample, _ in self._captioned(captions, masker, scored):
+            for sample, chosen in self._captioned(captions, written, masker, scored):
                 keep_sample(sink, sample)
+                sink.fact(f"{TRAINED_ON}{chosen['trained_on']}")
         for kind, found in masker.counts.items():
             sink.fact(f"{MASKED}{kind}", found)
 
@@ -342,19 +337,20 @@ class BuildSamples:
     def _weighed(
         self,
         captions: pa.Table,
+        written: Recaptions,
         sampling: SamplingConfig,
         masker: Masker,
         scored: ScoreColumns,
     ) -> Iterator[tuple[Sample, float | None]]:
         weights = weigh(sampling, captions, "sampling.captioned")
         weighed = captions.append_column(_WEIGHT, weights)
-        for sample, chosen in self._captioned(weighed, masker, scored):
+        for sample, chosen in self._captioned(weighed, written, masker, scored):
             yield sample, chosen[_WEIGHT]
 
     def _captioned(
-        self, captions: pa.Table, masker: Masker, scored: ScoreColumns
+        self, captions: pa.Table, written: Recaptions, masker: Masker, scored: ScoreColumns
     ) -> Iterator[tuple[Sample, Mapping[str, Any]]]:
-        """Samples, each with the caption it is trained on."""
+        """Samples, each with the best caption of its page and the origin it is trained on."""
         groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
         order = [("doc_id", "ascending"), ("node", "ascending"), ("caption_id", "ascending")]
         for row in captions.sort_by(order).to_pylist():
@@ -365,8 +361,9 @@ class BuildSamples:
             for row in rows:
                 row["text"] = masker.mask(row["text"])
             key = sample_key("captioned", image_key, doc_id)
-            chosen = _chosen_caption(rows, self.config.prefer)
-            text = str(chosen["text"])
+            chosen = choose_caption(rows, self.config.prefer)
+            synthetic = synthetic_captions(rows, written, masker)
+            origin, text = trained_text(key, self.config.mix, str(chosen["text"]), synthetic)
             facts = {
                 "key": key,
                 "doc_id": doc_id,
@@ -381,7 +378,8 @@ class BuildSamples:
                     {name: row[name] for name in ("caption_id", "origin", "text")}
                     | _image_scores(row, scored.pair)
                     for row in rows
-                ],
+                ]
+                + synthetic,
             }
             sample = Sample(
                 stream="captioned",
@@ -393,4 +391,4 @@ class BuildSamples:
                 text_length=len(text),
                 images=[_sample_image(first)],
             )
-            yield sample, chosen
+            yield sample, {**chosen, "trained_on": origin}

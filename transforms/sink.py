@@ -9,7 +9,7 @@ anything else is a bug and crashes the part.
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,7 @@ class PartSink:
         self._writers: dict[tuple[str, str], pq.ParquetWriter] = {}
         self._buffers: dict[str, list[Any]] = {}
         self._nodes = 0
+        self._published: list[Callable[[], None]] = []
         self.commit = Commit(stage, part.name, part.fingerprint)
 
     def counts(self, table: str) -> TableCounts:
@@ -94,6 +95,10 @@ class PartSink:
     def seen(self, table: str, rows: int = 1) -> None:
         """Rows of a table that enter this part."""
         self.counts(table).seen += rows
+        self.beat(rows)
+
+    def beat(self, rows: int) -> None:
+        """Tell of progress: rows that are dealt with, counted or not yet."""
         _heartbeat.add(rows)
 
     def keep(self, table: str, row: Any) -> None:
@@ -176,7 +181,13 @@ class PartSink:
         self._stack.close()
         record = commit_path(self._stage, self._part.key)
         storage.write_bytes(f"{self._output}/{record}", self.commit.to_json())
+        for call in self._published:
+            call()
         return self.commit
+
+    def on_publish(self, call: Callable[[], None]) -> None:
+        """Call this when the commit record stands."""
+        self._published.append(call)
 
     def __enter__(self) -> "PartSink":
         return self

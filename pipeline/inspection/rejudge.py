@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.judged_files import assign_files
 from pipeline.paragraph_steps import kept_files
 from pipeline.recipe import make_recipe
 from pipeline.run_record import read_run
-from pipeline.stages import assign_files
 from pipeline.state import Commits, RunState, read_commit
 from pipeline.steps import page_files
 from schemas.commits import commit_path

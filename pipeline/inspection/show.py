@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.inspection.show_recaptions import render_recaptions
 from pipeline.inspection.sql import SqlResult
 from pipeline.inspection.streams import Json
 from transforms.personal_data import MASKED
@@ -117,6 +118,7 @@ def render(facts: Json, console: Console) -> None:
         console.print()
         console.print(funnel_table(facts["stages"]))
         _render_masked(facts["stages"], console)
+        render_recaptions(facts["stages"], console)
     if facts["images"] is not None and facts["images"]["urls"]:
         console.print()
         _render_images(facts["images"], console)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.caption_choice import choose_caption
 from transforms.page_rank import component_places
-from transforms.samples import choose_caption, split_of
+from transforms.samples import split_of
 from transforms.settle import CONTENDER_SCHEMA, pair_key, settle_duplicates, winners_of
 
 Member = tuple[str, int, str, tuple[str, ...]]
@@ -124,9 +125,9 @@ def test_choose_caption_prefers_origin_then_length_then_id() -> None:
         {"caption_id": "2", "origin": "alt", "text": "longer"},
         {"caption_id": "0", "origin": "other", "text": "unknown origins come last"},
     ]
-    assert choose_caption(rows, ["alt", "title"]) == "longer"
-    assert choose_caption(rows, ["title", "alt"]) == "the longest of all"
-    assert choose_caption(rows[3:], ["alt"]) == "unknown origins come last"
+    assert choose_caption(rows, ["alt", "title"])["text"] == "longer"
+    assert choose_caption(rows, ["title", "alt"])["text"] == "the longest of all"
+    assert choose_caption(rows[3:], ["alt"])["text"] == "unknown origins come last"
 
 
 def test_split_follows_component_then_site() -> None:
