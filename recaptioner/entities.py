@@ -142,8 +142,8 @@ def tokenize(text: str) -> list[Token]:
 def without_noise(alt: str) -> str:
     """A tidy alt text without files, addresses, serial numbers, credits and the name of a site."""
     for pattern in _NOISE:
-        alt = pattern.sub(" ", alt)
-    return tidy(_SITE.sub("", tidy(alt)))
+        alt = pattern.sub("; ", alt)  # what stood apart stays apart
+    return _SITE.sub("", tidy(alt)).strip("; ")
 
 
 def find_entities(text: str, language: str = "", common: Collection[str] = ()) -> Entities:

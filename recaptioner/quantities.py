@@ -217,10 +217,12 @@ def _blanked(text: str, found: list[Quantity]) -> str:
     return "".join((*pieces, text[done:]))
 
 
-def _day(year: str | int, month: str | int, day: str | int) -> tuple[int, int, int] | None:
-    """Three numbers if a calendar may hold them; 0 is what is not said."""
-    y, m, d = int(year or 0), int(month or 0), int(day or 0)
-    return (y, m, d) if 0 <= m <= 12 and 0 <= d <= 31 and (not y or 1000 <= y <= 2199) else None
+def _day(year: str, month: str, day: str) -> tuple[int, int, int] | None:
+    """Three numbers if a calendar may hold them; what is not said is empty, and becomes 0."""
+    limits = ((year, 1000, 2199), (month, 1, 12), (day, 1, 31))
+    if any(said and not low <= int(said) <= high for said, low, high in limits):
+        return None
+    return int(year or 0), int(month or 0), int(day or 0)
 
 
 def _find_dates(text: str) -> Iterator[Quantity]:
