@@ -46,12 +46,14 @@ demo: $(INSTALLED) $(CAPTIONING) ## generate the demo crawl and curate it into o
 	@echo "==> demo: out/demo"
 	@$(PY) beam_runner.py demo --output out/demo $(if $(CAPTIONING),--captions) $(ARGS)
 
-# A file of tests stays in one process, as do all tests with vLLM (tests/conftest.py): what they
-# share is made once.
+# A file of tests stays in one process: what its tests share is made once. Tests with vLLM have a
+# process of their own (tests/conftest.py). 5: ARGS picks none of the one kind.
 TEST_JOBS ?= 2
 test: $(INSTALLED) $(CAPTIONING) ## run the tests (ARGS="-k packs" picks some; TEST_JOBS=8 on a larger machine)
 	@echo "==> tests"
-	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile -m "not vllm" $(ARGS) || [ $$? = 5 ]
+	@echo "==> tests with vLLM"
+	@$(PY) -m pytest -m vllm $(ARGS) || [ $$? = 5 ]
 
 FUZZ_SECONDS ?= 60
 fuzz: $(INSTALLED) ## extract damaged pages for a minute (FUZZ_SECONDS=600 for longer)

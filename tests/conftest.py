@@ -27,17 +27,17 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal tests to workers by file; those with vLLM to one worker, so that each is loaded once.
+    """Mark what loads vLLM: it changes how torch computes in its process, so `make test` runs these
+    tests in one of their own.
 
     A test that ends the server of the others comes last.
     """
     items.sort(key=lambda item: item.get_closest_marker("ends_vllm_server") is not None)
     for item in items:
-        uses_vllm = not _OF_VLLM.isdisjoint(getattr(item, "fixturenames", ()))
-        group = "vllm" if uses_vllm else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+        if not _OF_VLLM.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.vllm)
 
 
 class HangError(Exception):

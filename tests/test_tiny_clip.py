@@ -72,7 +72,8 @@ def crawl_pairs(seed):
             picture = figure.picture
             if page.language != "en" or picture.outcome != "ok" or picture.data is None:
                 continue
-            if figure.right is None or page.kind == "hostile_alt":
+            # The model knows no names: a credit is more than it can tell.
+            if figure.right is None or figure.credit or page.kind == "hostile_alt":
                 continue
             for text in filter(None, (figure.alt, figure.figcaption, figure.title)):
                 found[picture.url, text] = (picture.data, figure.wrong_in)

@@ -24,7 +24,7 @@ from transforms.shards import write_shard
 CHUNK = 500
 """Samples that one generator draws."""
 FORMAT = ShardFormat(target_samples=4000)
-STEP_VERSION = 2
+DRAWN_VERSION = 2
 
 DrawnSample = tuple[Sample, bytes]
 """A sample whose shard is not known yet, and the bytes of its picture, empty without one."""
@@ -97,7 +97,7 @@ def write_stream(
     ):
         writer.write_batch(to_batch(rows, IndexRow))
     counts = str(sorted((split, len(samples)) for split, samples in drawn.items()))
-    recipe = digest("captioner", STEP_VERSION, str(FORMAT), stream, drawn_as, counts)
+    recipe = digest("captioner", DRAWN_VERSION, str(FORMAT), stream, drawn_as, counts)
     manifest = Manifest(stream, recipe, bits, entries)
     storage.write_bytes(storage.join(folder, "manifest.json"), manifest.to_json().encode())
     return manifest
