@@ -33,24 +33,24 @@ _NOISE = tuple(
         r"[\w%().-]{1,120}\.(?:jpe?g|png|gif|webp|svg|bmp|tiff?|avif|heic|psd|html?|php)\b",
         r"\b(?:whatsapp (?:image|video)|screen ?shot|bildschirmfoto|capture d[’']écran"
         r"|captura de pantalla)s?[ _-]\d{4}[ -]\d\d[ -]\d\d(?: (?:at|um|à|a las) [\d.:]{4,8})?",
-        r"\b(?:img|dsc|dscn|dscf|_?mg|pict|pxl|mvi|gopr|dji|pano|sam|cimg|imag|p)"
-        r"[-_ ]?\d{3,12}\w{0,20}",
+        r"\b(?:(?:img|dsc[nf]?|pict|cimg|imag)[-_ ]?\d{3,12}"
+        r"|(?:_?mg|pxl|mvi|gopr|dji|sam)[-_]?\d{4,12}|p\d{6,9})\w{0,20}",
         r"\b\w{0,60}_\w{1,60}\b",
         r"\b(?=[a-f]{0,40}\d)[0-9a-f]{10,64}\b",
         r"\b\d{3,5} ?[x×] ?\d{3,5}(?: ?px| pixels)?\b|\b(?:720|1080|1440|2160)[pi]\b|\b[48]k\b",
         r"(?<!\w)(?:\+\d{1,3}|\(\d{2,5}\))[ \d()./-]{5,20}\d",
         # What numbers a picture, a product, a page.
-        r"\b(?:figure|fig\.?|image|img|photo|picture|pic|screenshot|slide|page|diagram|table|plate"
-        r"|abb\.?|abbildung|bild|foto|item|sku|isbn|part|id|ref) ?(?:no\.? ?|nr\.? ?|#)?"
+        r"\b(?:figure|fig\.?|image|img|photo|picture|pic|screenshot|slide|page|diagram|table"
+        r"|abb\.?|abbildung|bild|foto|sku|isbn|ref) ?(?:no\.? ?|nr\.? ?|#)?"
         r"\d{1,15}\b(?: ?(?:of|/|von) ?\d{1,6})?",
         r"[(\[]\d{1,3}(?: ?/ ?\d{1,3})?[)\]]$|#\d{1,15}\b",
         # Credits.
         rf"[(\[]?\b(?:{_PICTURE_WORDS} ?(?:(?:credits?|courtesy|source) ?(?::|by|of)|by|via|:)"
         r"|credits? ?:|courtesy (?:of|:)|source ?:|copyright\b|via )[^)\].;|]{0,80}[)\]]?"
         r"|(?:©|\(c\))[^)\].;|]{0,80}",
-        r"\b(?:getty(?: images)?|shutterstock|istock(?:photo)?|alamy|reuters|afp|ap photo|flickr"
-        r"|unsplash|pexels|pixabay|adobe stock|pinterest|wikimedia(?: commons)?|depositphotos"
-        r"|dreamstime|freepik|123rf|etsy|amazon(?:\.com)?|ebay)\b",
+        r"\b(?:getty images|shutterstock|istock(?:photo)?|alamy|ap photo|unsplash|pexels|pixabay"
+        r"|adobe stock|wikimedia commons|depositphotos|dreamstime|freepik|123rf)\b",
+        r"[|(/–—-] ?(?:getty|reuters|afp|flickr|pinterest|etsy|amazon(?:\.com)?|ebay)\)?$",
     )
 )
 _SITE = re.compile(r" \|[^|\d]{1,60}$")

@@ -78,7 +78,8 @@ class CheckConfig:
     """Share of words, of those in either, that a rewritten text may not have in common with its
     source, above 0.5 to 1."""
     max_words: int = 0
-    """Words of the longest caption; 0: no bound. 55 fit the 77 tokens of a CLIP."""
+    """Words of the longest caption; 0: no bound. 50 of English mostly fit the 77 tokens of a CLIP.
+    """
     unsafe_words: tuple[str, ...] = ()
     """Words and phrases that no caption may hold, beside the built-in ones."""
     entity_modes: tuple[str, ...] = ("fuse", "rewrite")

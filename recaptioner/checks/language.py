@@ -8,7 +8,6 @@ stands in quotes, and names with their particles, are of no language.
 """
 
 import re
-from bisect import bisect_right
 from collections import Counter
 from typing import cast
 from unicodedata import name, normalize
@@ -19,6 +18,7 @@ from recaptioner.checks.text import fold, sentences, unquoted, words
 from recaptioner.common_words import is_common
 
 LATIN = "LATIN"
+"""Scripts are called by the first word of the names of their letters in Unicode."""
 _SCRIPTS = {
     **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "kk", "ky", "mn", "tg"), ("CYRILLIC",)),
     **dict.fromkeys(("sr", "uz", "az"), ("CYRILLIC", LATIN)),
@@ -154,13 +154,8 @@ def _count_scripts(text: str) -> Counter[str]:
     return counts
 
 
-_STARTS = (0, 0x250, 0x1E00, 0x1F00)
-_LATIN_BLOCKS = (True, False, True, False)
-
-
 def _script(letter: str) -> str:
-    if _LATIN_BLOCKS[bisect_right(_STARTS, ord(letter)) - 1]:
-        return LATIN
+    """The first word of a letter's name, which is its script."""
     return name(normalize("NFKC", letter)[0], "UNKNOWN").split()[0].split("-")[0]
 
 
