@@ -1,11 +1,16 @@
 """Plans of what models have not answered yet: shared by the stages whose answers are recorded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from pipeline.state import Commits
+from pipeline.steps import by_bucket
 from schemas.commits import Commit
 from schemas.ids import digest
 from transforms.score_plan import PlannedSlice
+from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
+from transforms.sink import Part
 
 
 def plan_fingerprint(
@@ -34,6 +39,39 @@ def plan_fingerprint(
 
     known = sorted({name.removeprefix(prefix).partition("-")[0] for name in commits})
     return next((plan for plan in known if plan_beside(plan) == plan), plan_beside("none"))
+
+
+def plan_graph(
+    stage: str,
+    output: str,
+    sources: Sequence[Any],
+    emit: Any,
+    choose: Any,
+    commit: Any,
+    parts: dict[str, Part],
+    pipeline: Any,
+) -> None:
+    """What is wanted meets what is answered, and goes on to the buckets of the plan.
+
+    Args:
+        stage: Its name.
+        output: Where the files lie.
+        sources: Files of what is wanted and of answers, a part of the graph each; one more has
+            none, so that every bucket of the plan exists.
+        emit: Map side.
+        choose: First reduce.
+        commit: Last reduce.
+        parts: The plan's part of each bucket.
+        pipeline: Beam's.
+    """
+    emitted = [Part("none", "", ())]
+    emitted += [Part(f"{number:05d}", "", (source,)) for number, source in enumerate(sources)]
+    (
+        pipeline
+        | "EmitOpen" >> EmitBlocks(stage, emitted, emit)
+        | "ChooseOpen" >> RegroupBlocks(stage, choose)
+        | "CommitPlan" >> CommitBlocks(stage, output, partial(by_bucket, parts), commit)
+    )
 
 
 def joined_slices(

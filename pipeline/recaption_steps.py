@@ -8,7 +8,12 @@ A recipe whose mode is `off` has none of them.
 from functools import partial
 from typing import Any
 
-from pipeline.answer_plans import joined_slices, plan_fingerprint, slices_fingerprint
+from pipeline.answer_plans import (
+    joined_slices,
+    plan_fingerprint,
+    plan_graph,
+    slices_fingerprint,
+)
 from pipeline.judged_files import caption_files
 from pipeline.runners import Build
 from pipeline.state import Commits, RunState
@@ -117,34 +122,16 @@ def _plan(state: RunState, missing: list[Part]) -> Build:
         recaption_plan.RecaptionSource(path, is_answer=True)
         for path in _answer_files(state.commits[COUNTED])
     ]
-    parts = [Part("none", "", ())]
-    parts += [Part(f"{number:05d}", "", (source,)) for number, source in enumerate(sources)]
     planned = {f"plan {part.spec}": part for part in _plan_parts(state, frozenset())}
     return partial(
-        _plan_graph,
+        plan_graph,
+        STAGE,
         state.output,
-        parts,
+        sources,
         recaption_plan.EmitOpen(state.output, state.recaptioner, config.buckets),
         recaption_plan.ChooseOpen(config.buckets),
         recaption_plan.CommitPlan(config.part_images),
         planned,
-    )
-
-
-def _plan_graph(
-    output: str,
-    sources: list[Part],
-    emit: Any,
-    choose: Any,
-    commit: Any,
-    parts: dict[str, Part],
-    pipeline: Any,
-) -> None:
-    (
-        pipeline
-        | "EmitOpen" >> EmitBlocks(STAGE, sources, emit)
-        | "ChooseOpen" >> RegroupBlocks(STAGE, choose)
-        | "CommitPlan" >> CommitBlocks(STAGE, output, partial(by_bucket, parts), commit)
     )
 
 

@@ -8,7 +8,12 @@ A recipe without scorers ends at the candidates.
 from functools import partial
 from typing import Any
 
-from pipeline.answer_plans import joined_slices, plan_fingerprint, slices_fingerprint
+from pipeline.answer_plans import (
+    joined_slices,
+    plan_fingerprint,
+    plan_graph,
+    slices_fingerprint,
+)
 from pipeline.runners import Build
 from pipeline.state import Commits, RunState
 from pipeline.steps import Rounds, Step, by_bucket, map_parts
@@ -143,8 +148,6 @@ def _plan(state: RunState, missing: list[Part]) -> Build:
         score_plan.PlanSource(path, kind, is_answer=True)
         for kind, path in _answer_files(state.commits["answers_of_scorers"])
     ]
-    parts = [Part("none", "", ())]
-    parts += [Part(f"{number:05d}", "", (source,)) for number, source in enumerate(sources)]
     buckets = settings.score.buckets
     planned = {
         f"plan {part.spec} {part.name.rpartition('-')[2]}": part
@@ -152,30 +155,14 @@ def _plan(state: RunState, missing: list[Part]) -> Build:
     }
     sizes = {IMAGES: settings.score.part_images, TEXTS: settings.score.part_texts}
     return partial(
-        _plan_graph,
+        plan_graph,
+        STAGE,
         state.output,
-        parts,
+        sources,
         score_plan.EmitOpen(state.output, buckets),
         score_plan.ChooseOpen(_identities(state), buckets),
         score_plan.CommitPlan(sizes),
         planned,
-    )
-
-
-def _plan_graph(
-    output: str,
-    sources: list[Part],
-    emit: Any,
-    choose: Any,
-    commit: Any,
-    parts: dict[str, Part],
-    pipeline: Any,
-) -> None:
-    (
-        pipeline
-        | "EmitOpen" >> EmitBlocks(STAGE, sources, emit)
-        | "ChooseOpen" >> RegroupBlocks(STAGE, choose)
-        | "CommitPlan" >> CommitBlocks(STAGE, output, partial(by_bucket, parts), commit)
     )
 
 

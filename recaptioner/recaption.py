@@ -55,7 +55,7 @@ class Recaption:
         answers = journal.read()
         open_rows = [row for row in rows if row["image_key"] not in answers]
         sink.commit.details["recaptioner"] = self.ladder.recaptioner
-        engine = load_engine(self.handler) if open_rows else None
+        engine = engine_of(self.handler) if open_rows else None
         begin = time.monotonic()
         try:
             for climb in self._climb(open_rows, engine):
@@ -135,7 +135,7 @@ _engines: dict[str, Engine] = {}
 """The engines of this process, by what they are made of: parts share them."""
 
 
-def load_engine(handler: Any) -> Engine:
+def engine_of(handler: Any) -> Engine:
     """The engine of a handler, loaded once a process."""
     name = repr(handler)
     if name not in _engines:

@@ -3,7 +3,7 @@
 ``captions that want a text, answers -> [by image_key] -> [back to the part] -> recaptions``
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -107,8 +107,6 @@ def _requests(rows: pa.Table) -> pa.ChunkedArray:
 class CommitRecaptions:
     """Last reduce: the recaptions of a part."""
 
-    outcomes: Sequence[str] = tuple(OUTCOMES)
-
     def __call__(self, part: Part, rows: pa.Table, sink: PartSink) -> None:
         """Write and count them: one a caption, by outcome."""
         rows = rows.sort_by([("caption_id", "ascending")])
@@ -116,11 +114,10 @@ class CommitRecaptions:
         for counted in pc.value_counts(rows["outcome"]).to_pylist():
             outcome, count = counted["values"], counted["counts"]
             sink.fact(f"{OUTCOME_FACT}{outcome}", count)
-            if outcome in self.outcomes:
+            if outcome in OUTCOMES:
                 sink.count(RECAPTIONS, kept=count)
-        failed = rows.filter(
-            pc.invert(pc.is_in(rows["outcome"], value_set=pa.array(self.outcomes, pa.string())))
-        )
+        known = pa.array(list(OUTCOMES), pa.string())
+        failed = rows.filter(pc.invert(pc.is_in(rows["outcome"], value_set=known)))
         for row in failed.select(["caption_id", "outcome"]).to_pylist():
             error = RecordedError(row["outcome"], "no model could be shown its image")
             sink.fail(RECAPTIONS, row["caption_id"], error)

@@ -45,7 +45,7 @@ def run_part(
 ) -> tuple[list[dict[str, Any]], Commit]:
     output.mkdir(exist_ok=True)
     write_plan(output, items)
-    # Engines of the session outlive the part.
+    # The engine is shared: it outlives the part.
     monkeypatch.setattr("recaptioner.recaption._engines", {})
     function = Recaption(str(output), Loaded(engine), ladder_of(CONFIG, "me"), 1024, 2)
     part = Part("answers", "test", (PlannedSlice(PLAN, 0, len(items)),))
