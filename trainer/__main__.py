@@ -124,6 +124,7 @@ def evaluate_command(
     from trainer.loop.restore import restore
 
     trained = restore(run, step)
+    print(f"evaluating {trained.path}", file=sys.stderr)
     found = evaluate_losses(trained, data, split)
     if captions:
         found |= evaluate_captions(trained, data, split, captions)

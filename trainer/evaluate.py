@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from schemas.errors import InputError
@@ -11,6 +12,7 @@ from trainer.data.batch import MicroBatch
 from trainer.data.corpus import Corpus, open_corpus
 from trainer.data.index import NoShardsError
 from trainer.data.loader import make_loader
+from trainer.data.order import Numbers
 from trainer.loop.restore import Trained
 
 
@@ -28,13 +30,13 @@ class EveryPackOnce:
         """Until every pack was seen."""
         return -(-sum(self.packs) // self.batch)
 
-    def source_and_pack(self, position: int) -> tuple[int, int]:
-        """Which pack stands at a position."""
-        for source, count in enumerate(self.packs):
-            if position < count:
-                return source, position
-            position -= count
-        raise IndexError(position)
+    def sources_and_packs(self, positions: Numbers) -> tuple[Numbers, Numbers]:
+        """Source and pack at each position."""
+        counts: Numbers = np.array(self.packs, np.int64)
+        ends: Numbers = np.cumsum(counts)
+        sources: Numbers = np.searchsorted(ends, positions, side="right")
+        starts: Numbers = ends - counts
+        return sources, positions - starts[sources]
 
     def step(self, step: int, ranks: int, micro_batch: int) -> list[list[list[int]]]:
         """One micro-step of one rank: as `Order.step`."""
@@ -84,8 +86,10 @@ def held_out(trained: Trained, data: str, split: str) -> Corpus:
 def batches_of(trained: Trained, corpus: Corpus) -> Iterator[MicroBatch]:
     """All micro-batches of held-out packs."""
     order: Any = corpus.order
+    # A step of this order is one micro-batch, however many a step of the training has.
+    config = replace(trained.config.data, global_batch=trained.config.data.micro_batch)
     yield from make_loader(
-        corpus, trained.model.picture, trained.config.data,
+        corpus, trained.model.picture, config,
         seed=trained.config.run.seed, rank=0, ranks=1, first_step=0, last_step=order.steps,
         tokenizer=trained.tokenizer,
     )  # fmt: skip

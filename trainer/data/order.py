@@ -158,11 +158,6 @@ class Order:
                 packs[among] = permute(key, size, numbers[epochs == epoch])
         return sources, packs
 
-    def source_and_pack(self, position: int) -> tuple[int, int]:
-        """Number of the source and of its pack at a position."""
-        sources, packs = self.sources_and_packs(np.array([position], np.int64))
-        return int(sources[0]), int(packs[0])
-
     def epoch_of(self, position: int) -> tuple[int, int]:
         """Number of the source at a position, and how many times it was gone through before."""
         sources, taken = self._taken(np.array([position], np.int64))

@@ -33,11 +33,16 @@ def restore(run: Path, step: int | None = None) -> Trained:
     Raises:
         InputError: There is none.
     """
-    whole = dict(published(run / CHECKPOINTS)) or dict(published(run.parent))
-    if run.name.startswith("step-"):
-        whole = {number: path for number, path in whole.items() if path == run}
+    whole = dict(published(run / CHECKPOINTS))
     if not whole:
-        raise InputError(f"{run}: no checkpoint in it: give the --output of a training")
+        # One checkpoint, among others of its training.
+        beside = published(run.parent) if run.is_dir() else []
+        whole = {number: path for number, path in beside if path.resolve() == run.resolve()}
+    if not whole:
+        raise InputError(
+            f"{run}: no checkpoint in it: give the --output of a training, or one folder of its "
+            f"{CHECKPOINTS}"
+        )
     if step is not None and step not in whole:
         raise InputError(
             f"{run}: no checkpoint of step {step}; it has {', '.join(map(str, whole))}"

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from trainer.data.order import Numbers
+
 IMAGE_TOKENS = 4
 LENGTH = 48
 MAX_IMAGES = 3
@@ -67,8 +69,9 @@ class Order:
     packs: list[tuple[int, int]]
     global_batch: int
 
-    def source_and_pack(self, position: int) -> tuple[int, int]:
-        return self.packs[position * 7 % len(self.packs)]
+    def sources_and_packs(self, positions: Numbers) -> tuple[Numbers, Numbers]:
+        found = np.array([self.packs[position * 7 % len(self.packs)] for position in positions])
+        return found[:, 0], found[:, 1]
 
     def step(self, step: int, ranks: int, micro_batch: int) -> list[list[list[int]]]:
         positions = range(step * self.global_batch, (step + 1) * self.global_batch)
