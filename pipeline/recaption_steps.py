@@ -23,8 +23,9 @@ from recaptioner.identity import ladder_of
 from recaptioner.recaption import COUNTED, STAGE, Recaption
 from schemas.commits import Commit
 from schemas.ids import digest
+from schemas.recaption_rows import ASKED_AGAIN
 from transforms import gates, recaption_join, recaption_plan, recaption_wanted
-from transforms.score_plan import ASKED_AGAIN, PlannedSlice
+from transforms.score_plan import PlannedSlice
 from transforms.shuffle import CommitBlocks, EmitBlocks, RegroupBlocks
 from transforms.sink import Part
 
@@ -101,7 +102,7 @@ def _plan_id(state: RunState) -> str:
 
 
 def _asks_again(commit: Commit) -> bool:
-    return ASKED_AGAIN in commit.counts[COUNTED].failed
+    return not commit.counts[COUNTED].failed.keys().isdisjoint(ASKED_AGAIN)
 
 
 def _plan_parts(state: RunState, earlier: frozenset[str]) -> list[Part]:
@@ -177,6 +178,7 @@ def _ask(state: RunState, missing: list[Part]) -> Build:
         ladder_of(config, state.recaptioner),
         config.max_side,
         config.decoders,
+        config.max_fallback_fraction,
     )
     return map_parts("Recaption", STAGE, state.output, missing, function)
 

@@ -37,7 +37,7 @@ _DEMONYMS = {
     "finland": "finnish", "norway": "norwegian", "portugal": "portuguese", "usa": "american",
     "america": "american", "us": "american", "thailand": "thai", "vietnam": "vietnamese",
 }  # fmt: skip
-_ABBREVIATIONS = {
+ABBREVIATIONS = {
     "al": "alabama", "ak": "alaska", "az": "arizona", "ar": "arkansas", "ca": "california",
     "co": "colorado", "ct": "connecticut", "de": "delaware", "fl": "florida", "ga": "georgia",
     "hi": "hawaii", "id": "idaho", "il": "illinois", "in": "indiana", "ia": "iowa", "ks": "kansas",
@@ -95,10 +95,10 @@ def compare_entities(
     spoken = {token.folded for token in tokenize(described) if token.text.islower()}
     asked = find_entities(source, alt_language, spoken)
     said = find_entities(text, language, spoken)
-    known = _Quantities((*asked.quantities, *find_entities(described, language).quantities))
-    kept = _Quantities(said.quantities, stand_ins(text, language))
+    known = QuantitiesOf((*asked.quantities, *find_entities(described, language).quantities))
+    kept = QuantitiesOf(said.quantities, stand_ins(text, language))
     new_quantities = [one for one in said.quantities if one not in known]
-    given = _Words(tokenize(f"{tidy(alt)}\n{described}"))
+    given = WordsOf(tokenize(f"{tidy(alt)}\n{described}"))
     new_names = [name for name in said.names if not all(word in given for word in name.words)]
     lost: list[str] = []
     contradicted: list[str] = []
@@ -106,12 +106,12 @@ def compare_entities(
         if quantity not in kept:
             replaced = any(_replaces(one, quantity) for one in new_quantities)
             (contradicted if replaced else lost).append(quantity.text)
-    gone = _gone_names(asked.names[:max_entities], _Words(tokenize(text)), new_names)
+    gone = _gone_names(asked.names[:max_entities], WordsOf(tokenize(text)), new_names)
     (contradicted if new_names else lost).extend(gone)
     return Fate(tuple(lost), tuple(contradicted))
 
 
-class _Quantities:
+class QuantitiesOf:
     """The quantities of a text: what is in it in some spelling."""
 
     def __init__(self, quantities: Iterable[Quantity], stand_ins: Collection[Decimal] = ()) -> None:
@@ -167,7 +167,7 @@ def _replaces(one: Quantity, gone: Quantity) -> bool:
     return one.kind in (DATE, YEAR)
 
 
-class _Words:
+class WordsOf:
     """The words of a text: what is in it in some form."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
@@ -184,7 +184,7 @@ class _Words:
             word in self._words
             or word in self._forms
             or not self._words.isdisjoint(_forms(word))
-            or (word in _ABBREVIATIONS and self._words.issuperset(_ABBREVIATIONS[word].split()))
+            or (word in ABBREVIATIONS and self._words.issuperset(ABBREVIATIONS[word].split()))
             or (2 <= len(word) <= 6 and word in self._initials)
         )
 
@@ -206,7 +206,7 @@ def _forms(word: str) -> list[str]:
     return forms
 
 
-def _gone_names(names: Sequence[Name], said: _Words, new: Sequence[Name]) -> list[str]:
+def _gone_names(names: Sequence[Name], said: WordsOf, new: Sequence[Name]) -> list[str]:
     """Names that a caption does not keep."""
     mixed = {word for name in new for word in name.words}
 

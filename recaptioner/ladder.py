@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
-from recaptioner.checks.text import clean_output
+from recaptioner.checks.text import clean_output, tidy
+from recaptioner.checks.unsafe import find_unsafe
 from recaptioner.engines.base import Reply, Request, Sampling
 from recaptioner.prompts import DESCRIBE, Template, prompt_id, render
-from recaptioner.validators import CheckConfig, Checked, check
+from recaptioner.validators import UNSAFE, CheckConfig, Checked, check
 from schemas.ids import digest
 from schemas.recaption_rows import (
     ALT_ORIGIN,
+    ENGINE_FAULT,
     FALLBACK_ALT,
     FALLBACK_DESCRIPTION,
     REFUSED,
@@ -27,6 +29,10 @@ from schemas.recaption_rows import (
 )
 
 STEP_VERSION = 1
+ENGINE_ERROR = "engine_error"
+"""Problem of a question that the engine did not answer."""
+UNSAFE_ALT = "unsafe_alt"
+"""Problem of a caption that is an alt text with an unsafe word."""
 _RUNGS = ("ok", "resampled", "stricter")
 
 
@@ -102,6 +108,9 @@ class Climb:
     def answer(self, reply: Reply) -> list[Request]:
         """Take a reply; what to ask next because of it."""
         asking = self._asked.pop(reply.key)
+        if reply.error and reply.may_change:
+            self._unanswered(asking)
+            return []
         text = clean_output(reply.text)
         asking.tokens[0] += reply.prompt_tokens
         asking.tokens[1] += reply.completion_tokens
@@ -121,12 +130,20 @@ class Climb:
         for text in self.item.texts:
             self._write(text, text.text, ALT_ORIGIN, "", outcome, [], (0, 0))
 
+    def _unanswered(self, asking: "_Asking") -> None:
+        """The engine is to blame: texts keep what they have, and the next run asks again."""
+        is_description = asking.question is self.config.describe
+        for text in self.item.texts if is_description else (asking.text,):
+            problems = [*asking.problems, ENGINE_ERROR]
+            self._write(text, text.text, ALT_ORIGIN, "", ENGINE_FAULT, problems, asking.tokens)
+            asking.tokens = [0, 0]
+
     def _last_rung(self, asking: "_Asking") -> int:
         return self.config.resamples + bool(asking.question.template.stricter)
 
     def _problems(self, asking: "_Asking", text: str, reply: Reply) -> list[str]:
         if reply.error:
-            return ["engine_error"]
+            return [ENGINE_ERROR]
         checked = Checked(
             text,
             asking.question.template.mode,
@@ -201,7 +218,14 @@ class Climb:
             outcome = FALLBACK_DESCRIPTION
             self._write(text, description, DESCRIBE, prompt, outcome, problems, tokens)
         else:
+            problems = [*problems, *self._unsafe_alt(text)]
             self._write(text, text.text, ALT_ORIGIN, "", FALLBACK_ALT, problems, tokens)
+
+    def _unsafe_alt(self, text: PlannedText) -> list[str]:
+        """What a model may not say an alt text may: it is the page's. But it is told of."""
+        checks = self.config.checks
+        found = find_unsafe(tidy(text.text), text.language, checks.unsafe_words)
+        return [UNSAFE_ALT] if found and UNSAFE not in checks.off else []
 
     def _prompt_of_description(self) -> str:
         assert self.config.describe is not None

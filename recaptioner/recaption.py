@@ -8,6 +8,7 @@ the order of the plan.
 
 import atexit
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ from PIL import Image
 from recaptioner.engines.base import Engine, Request
 from recaptioner.journal import Journal
 from recaptioner.ladder import Climb, Item, LadderConfig
-from schemas.errors import DataError, RecordedError
-from schemas.recaption_rows import OUTCOMES, PlannedText, RecaptionAnswer
+from schemas.errors import DataError, RecordedError, StageError
+from schemas.recaption_rows import FALLBACKS, OUTCOMES, PlannedText, RecaptionAnswer
 from schemas.rows import Locator
 from transforms.picture_feed import feed_pictures
 from transforms.score_plan import PlannedSlice, read_slice
@@ -29,6 +30,8 @@ PROMPT_TOKENS, COMPLETION_TOKENS = "answers_prompt_tokens", "answers_completion_
 MILLISECONDS = "answers_milliseconds"
 """Facts of a part: what its answers cost. The time is that from the engine's first request to its
 last reply, its loading aside."""
+FIRST_TEXTS = 200
+"""Texts of a part after which it is given up where all of them fell back."""
 COUNTED = "recaption_answers"
 """One for each text of each image, of whatever run."""
 
@@ -43,6 +46,8 @@ class Recaption:
     ladder: LadderConfig
     max_side: int
     decoders: int
+    max_fallback_fraction: float = 1.0
+    """Of the run; below 1 a part whose first answers all fell back is given up."""
 
     def setup(self) -> None:
         """The engine is loaded by the first part: not every worker gets one."""
@@ -57,9 +62,11 @@ class Recaption:
         sink.commit.details["recaptioner"] = self.ladder.recaptioner
         engine = engine_of(self.handler) if open_rows else None
         begin = time.monotonic()
+        fallen: Counter[bool] = Counter()
         try:
             for climb in self._climb(open_rows, engine):
                 answers[climb.item.image_key] = climb.rows
+                self._check_first(climb, fallen)
                 journal.add(climb.item.image_key, climb.rows)
                 sink.beat(len(climb.item.texts))
         except BaseException:
@@ -73,6 +80,24 @@ class Recaption:
         for row in rows:
             _record(answers[row["image_key"]], row, sink)
         sink.on_publish(journal.remove)
+
+    def _check_first(self, climb: Climb, fallen: Counter[bool]) -> None:
+        """Stop what a wrong prompt or template makes useless before it has cost the whole budget.
+
+        Args:
+            climb: An item that is finished.
+            fallen: Texts of this part so far, by whether they fell back.
+        """
+        if self.max_fallback_fraction >= 1 or fallen.total() >= FIRST_TEXTS:
+            return
+        fallen.update(row.outcome in FALLBACKS for row in climb.rows if row.text_hash)
+        if fallen.total() >= FIRST_TEXTS and not fallen[False]:
+            last = ", ".join(dict.fromkeys(climb.rows[-1].problems)) or "no problem is told"
+            raise StageError(
+                f"stage {STAGE}: of the first {fallen.total()} captions of a part none is what the "
+                f"model was asked for (the last was refused for: {last}); is it the right model "
+                "with the right prompts? recaption.max_fallback_fraction = 1 goes on all the same"
+            )
 
     def _climb(self, rows: list[dict[str, Any]], engine: Engine | None) -> Iterator[Climb]:
         """Items as they are finished."""
@@ -176,5 +201,5 @@ def _record(rows: list[RecaptionAnswer], planned: Mapping[str, Any], sink: PartS
         if row.outcome in OUTCOMES:
             sink.count(COUNTED, kept=1)
         else:
-            error = RecordedError(row.outcome, "no model could be shown it")
+            error = RecordedError(row.outcome, "no model has answered")
             sink.fail(COUNTED, f"{row.image_key} {row.text_hash}", error)

@@ -9,19 +9,22 @@ from dataclasses import dataclass, replace
 
 from recaptioner.checks.echoes import find_copy, find_echo
 from recaptioner.checks.endings import find_truncation
+from recaptioner.checks.garbled import find_garbled
 from recaptioner.checks.language import LANGUAGES, find_wrong_language, language_code
 from recaptioner.checks.loops import find_loop
 from recaptioner.checks.refusals import find_refusal
 from recaptioner.checks.text import words
 from recaptioner.checks.unsafe import find_unsafe
+from recaptioner.invented_entities import find_invented
 from recaptioner.kept_entities import Fate, compare_entities
 from schemas.errors import RecipeError
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 """Raised when a check finds something else: what was accepted is asked about anew."""
 
 EMPTY = "empty"
 REFUSAL = "refusal"
+GARBLED = "garbled"
 PROMPT_ECHO = "prompt_echo"
 LOOP = "loop"
 TRUNCATION = "truncation"
@@ -31,10 +34,12 @@ UNSAFE = "unsafe_words"
 TOO_LONG = "too_long"
 LOST_ENTITIES = "lost_entities"
 CONTRADICTED_ENTITIES = "contradicted_entities"
+INVENTED_ENTITIES = "invented_entities"
 
 KINDS = (
     EMPTY,
     REFUSAL,
+    GARBLED,
     PROMPT_ECHO,
     LOOP,
     TRUNCATION,
@@ -44,6 +49,7 @@ KINDS = (
     TOO_LONG,
     LOST_ENTITIES,
     CONTRADICTED_ENTITIES,
+    INVENTED_ENTITIES,
 )
 """Every kind of problem, in the order in which they are looked for and reported."""
 
@@ -83,7 +89,7 @@ class CheckConfig:
     unsafe_words: tuple[str, ...] = ()
     """Words and phrases that no caption may hold, beside the built-in ones."""
     entity_modes: tuple[str, ...] = ("fuse", "rewrite")
-    """Modes whose captions must keep the names, numbers and dates of the alt text."""
+    """Modes whose captions must keep the names, numbers and dates of the alt text, and add none."""
     max_entities: int = 12
     """Names, and quantities, of an alt text that must be kept: the first ones, 1 to 1000."""
 
@@ -162,6 +168,11 @@ def check(checked: Checked, config: CheckConfig) -> tuple[Problem, ...]:
         for kind, gone in ((LOST_ENTITIES, fate.lost), (CONTRADICTED_ENTITIES, fate.contradicted)):
             if gone and kind not in config.off:
                 problems.append(_problem(kind, "; ".join(gone)))
+        # What contradicts is new as well, and the names of an echo are those of the prompt.
+        is_told = {CONTRADICTED_ENTITIES, PROMPT_ECHO} & {one.kind for one in problems}
+        is_wanted = INVENTED_ENTITIES not in config.off and not is_told
+        if is_wanted and (invented := _invented(checked, config)):
+            problems.append(_problem(INVENTED_ENTITIES, "; ".join(invented)))
     return tuple(problems)
 
 
@@ -179,6 +190,10 @@ def _empty(checked: Checked, config: CheckConfig) -> str:
 
 def _refusal(checked: Checked, config: CheckConfig) -> str:
     return find_refusal(checked.text)
+
+
+def _garbled(checked: Checked, config: CheckConfig) -> str:
+    return find_garbled(checked.text, checked.mode, checked.alt, checked.description)
 
 
 def _prompt_echo(checked: Checked, config: CheckConfig) -> str:
@@ -230,9 +245,20 @@ def _fate(checked: Checked, config: CheckConfig) -> Fate:
     )
 
 
+def _invented(checked: Checked, config: CheckConfig) -> tuple[str, ...]:
+    return find_invented(
+        checked.text,
+        checked.alt,
+        checked.description,
+        alt_language=language_code(checked.alt_language),
+        language=config.language,
+    )
+
+
 _CHECKS: dict[str, Callable[[Checked, CheckConfig], str]] = {
     EMPTY: _empty,
     REFUSAL: _refusal,
+    GARBLED: _garbled,
     PROMPT_ECHO: _prompt_echo,
     LOOP: _loop,
     TRUNCATION: _truncation,

@@ -15,6 +15,10 @@ OUTCOMES = {
     REFUSED: "no description passed",
 }
 """What becomes of a request; beside these, the name of the error that its image ended in."""
+ENGINE_FAULT = "EngineFaultError"
+"""Outcome of what an engine did not answer though it was to blame itself."""
+ASKED_AGAIN = ("ImageMissingError", ENGINE_FAULT)
+"""Outcomes after which the next run asks again: a lost pack may be back, a server mended."""
 RECAPTIONS = "recaptions"
 """The table of what captions got, and of its counts."""
 OUTCOME_FACT, PROBLEM_FACT = "recaption_", "recaption_problem_"
@@ -62,7 +66,7 @@ class PlannedRecaption:
 
 @dataclass(frozen=True, slots=True)
 class RecaptionAnswer:
-    """What a model said of an image and a text: recorded once, never asked again."""
+    """What a model said of an image and a text: recorded once, asked again after `ASKED_AGAIN`."""
 
     recaptioner: str
     """Identity: model, prompts, sampling, checks, version of the code."""

@@ -26,7 +26,8 @@ class Asked:
 class ChatServer:
     """A server on loopback. `asked` are the requests so far."""
 
-    say: Callable[[Asked], str]
+    say: Callable[[Asked], str | None]
+    """What it answers; None: an answer without choices."""
     dies_after: int | None = None
     """Requests that it answers before it answers none any more."""
     asked: list[Asked] = field(default_factory=list)
@@ -49,10 +50,12 @@ class ChatServer:
                 if not alive:
                     self._send(500, {"error": {"message": "EngineDeadError"}})
                     return
-                message = {"role": "assistant", "content": chat.say(asked)}
+                said = chat.say(asked)
+                message = {"role": "assistant", "content": said}
                 usage = {"prompt_tokens": 11, "completion_tokens": 7}
                 choice = {"index": 0, "message": message, "finish_reason": "stop"}
-                self._send(200, {"choices": [choice], "usage": usage, "model": "tiny"})
+                choices = [] if said is None else [choice]
+                self._send(200, {"choices": choices, "usage": usage, "model": "tiny"})
 
             def _send(self, status: int, values: Any) -> None:
                 data = json.dumps(values).encode()

@@ -16,6 +16,7 @@ from pipeline.plan import make_plan
 from pipeline.recaption_cost import write_sample
 from pipeline.run import RunOptions, execute
 from pipeline.run_record import STAGES
+from recaptioner import recaption
 from recaptioner.journal import FOLDER
 from recaptioner.recaption import close_engines
 from schemas.errors import RecipeError, StageError, UserError
@@ -149,6 +150,40 @@ def test_more_pages_cost_only_what_is_new(tmp_path: Path, server: ChatServer) ->
     run(folder, tmp_path / "out", server.url)
     # Two new pages have one new picture more than they share with the last of the old ones.
     assert len(server.asked) - asked == 2 * 2
+
+
+def test_what_an_ill_server_did_not_answer_is_asked_again(crawl: Path, tmp_path: Path) -> None:
+    with ChatServer(say) as chat:
+        run(crawl, tmp_path / "straight", chat.url)
+    out = tmp_path / "out"
+    with ChatServer(lambda asked: None) as chat, pytest.raises(StageError, match="EngineFault"):
+        run(crawl, out, chat.url)
+    # Half of what is asked next is answered; the budget lets the rest pass this once.
+    turns = iter(range(10_000))
+    with ChatServer(lambda asked: say(asked) if next(turns) % 2 else None) as chat:
+        run(crawl, out, chat.url, "run.max_failed_fraction=1.0")
+    outcomes = {row["outcome"] for row in rows(out, "recaptions")}
+    assert outcomes == {"EngineFaultError", "ok"}
+    with ChatServer(say) as chat:
+        run(crawl, out, chat.url)
+        assert 0 < len(chat.asked) < 2 * PICTURES
+    assert {row["outcome"] for row in rows(out, "recaptions")} == {"ok"}
+    assert shards(out) == shards(tmp_path / "straight")
+
+
+def test_a_model_that_refuses_everything_is_given_up_at_once(
+    crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recaption, "FIRST_TEXTS", 3)
+    refusal = "I'm sorry, but I cannot see the image."
+    with ChatServer(lambda asked: refusal) as chat:
+        one = "recaption.server.concurrency=1"
+        with pytest.raises(StageError, match="none is what the model was asked for"):
+            run(crawl, tmp_path / "out", chat.url, one, "recaption.buckets=1")
+        # A description is asked three times before its caption falls back.
+        assert len(chat.asked) < 3 * PICTURES
+        run(crawl, tmp_path / "all", chat.url, "recaption.max_fallback_fraction=1.0")
+    assert {row["outcome"] for row in rows(tmp_path / "all", "recaptions")} == {"fallback_alt"}
 
 
 def test_a_lost_engine_costs_what_was_in_flight_and_no_more(crawl: Path, tmp_path: Path) -> None:

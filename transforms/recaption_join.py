@@ -21,7 +21,6 @@ from schemas.recaption_rows import (
 from schemas.tables import schema_of
 from transforms.distinct_images import key_bucket
 from transforms.pages import known_columns, positions
-from transforms.score_plan import ASKED_AGAIN
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
@@ -85,9 +84,11 @@ def send_answers(bucket: str, rows: pa.Table) -> Iterator[Block]:
         return
     uses = rows.filter(rows["part"].is_valid())
     said = rows.filter(rows["part"].is_null())
-    # An image that was missing may have come back; two runs may have answered one request.
-    said = said.append_column("again", pc.equal(said["outcome"], ASKED_AGAIN))
-    order = ("image_key", "text_hash", "again", "outcome", "text")
+    # What was asked again may have been answered; two runs may have answered one request.
+    # Best outcome first; an error is worse than any.
+    ranks = pc.index_in(said["outcome"], value_set=pa.array(list(OUTCOMES)))
+    said = said.append_column("rank", pc.fill_null(ranks, len(OUTCOMES)))
+    order = ("image_key", "text_hash", "rank", "outcome", "text")
     said = said.sort_by([(name, "ascending") for name in order])
     at = positions(_requests(said), _requests(uses))
     if (at < 0).any():
@@ -119,7 +120,7 @@ class CommitRecaptions:
         known = pa.array(list(OUTCOMES), pa.string())
         failed = rows.filter(pc.invert(pc.is_in(rows["outcome"], value_set=known)))
         for row in failed.select(["caption_id", "outcome"]).to_pylist():
-            error = RecordedError(row["outcome"], "no model could be shown its image")
+            error = RecordedError(row["outcome"], "no model has answered for its image")
             sink.fail(RECAPTIONS, row["caption_id"], error)
         for problem in pc.value_counts(pc.list_flatten(rows["problems"])).to_pylist():
             sink.fact(f"{PROBLEM_FACT}{problem['values']}", problem["counts"])

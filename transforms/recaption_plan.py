@@ -14,11 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.recaption_rows import PlannedRecaption, PlannedText, WantedRecaption
+from schemas.recaption_rows import (
+    ASKED_AGAIN,
+    PlannedRecaption,
+    PlannedText,
+    WantedRecaption,
+)
 from schemas.tables import schema_of
 from transforms.distinct_images import key_bucket
 from transforms.pages import first_rows, known_columns, positions, take_or_null
-from transforms.score_plan import ASKED_AGAIN
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
@@ -75,7 +79,8 @@ class EmitOpen:
             assert rows is not None
             if source.is_answer:
                 mine = pc.equal(rows["recaptioner"], self.recaptioner)
-                rows = rows.filter(pc.and_(mine, pc.not_equal(rows["outcome"], ASKED_AGAIN)))
+                again = pc.is_in(rows["outcome"], value_set=pa.array(ASKED_AGAIN))
+                rows = rows.filter(pc.and_not(mine, again))
             known = dict(zip(rows.column_names, rows.columns, strict=True))
             table = known_columns(known, _OPEN_SCHEMA, len(rows))
             keys = table["image_key"].to_pylist()

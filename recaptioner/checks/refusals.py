@@ -59,6 +59,10 @@ _ENGLISH = (
     r"(?:guidelines?|polic(?:y|ies)|programming)\b",
     r"^(?:unable|not able) to (?:see|view|access|process|load|describe|analy[sz]e)\b",
     r"\bit(?:'s| is) not possible (?:for me )?to (?:describe|identify|see|view|determine)\b",
+    rf"^(?:the |this |your )?{_PICTURE} (?:is |are )?(?:currently |no longer )?"
+    r"(?:not available|unavailable)\b",
+    r"^(?:an?|one|the)(?: [a-z]{1,12}){0,2} (?:caption|description|title|alt text)s?"
+    rf"(?: (?:for|of) (?:the|this|your) {_PICTURE})? (?:could|might|would|may|can) be\b",
     rf"\bthe {_PICTURE} (?:could not|cannot|can't) be (?:loaded|displayed|processed|viewed|seen)\b",
 )
 _OTHERS = (

@@ -60,6 +60,8 @@ class Reply:
     """Why this request has no answer, though the engine is well."""
     prompt_token_ids: tuple[int, ...] = ()
     """Where the engine was asked for them."""
+    may_change: bool = False
+    """Of an error: whether it is the engine's, so that another run may get an answer."""
 
 
 class Engine(Protocol):

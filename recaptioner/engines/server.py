@@ -204,7 +204,7 @@ class _Client:
             answer = await self._tries("POST", url, body)
             if answer.status == _OK:
                 if answer.problem:
-                    return Reply(request.key, error=answer.problem)
+                    return Reply(request.key, error=answer.problem, may_change=True)
                 return decode_answer(request.key, answer.body)
             self._refuse_at_once(answer, url)
             if answer.status == 404:
@@ -216,7 +216,7 @@ class _Client:
                 )
             if answer.may_change and not await self._answers():
                 raise EngineLostError(f"{url}: {self._said(answer)}")
-            return Reply(request.key, error=self._said(answer))
+            return Reply(request.key, error=self._said(answer), may_change=answer.may_change)
 
     def _encoded(self, request: Request) -> bytes:
         return encode_request(request, self._model, self._config, self._with_prompt_ids)

@@ -90,9 +90,10 @@ def decode_answer(key: str, body: bytes) -> Reply:
     try:
         answer = msgspec.json.decode(body, type=_Completion)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Reply(key, error=f"the answer is no chat completion: {str(error)[:MAX_MESSAGE]}")
+        said = f"the answer is no chat completion: {str(error)[:MAX_MESSAGE]}"
+        return Reply(key, error=said, may_change=True)
     if not answer.choices:
-        return Reply(key, error="the answer holds no choices")
+        return Reply(key, error="the answer holds no choices", may_change=True)
     choice = answer.choices[0]
     if choice.message.content is None:
         return Reply(key, error=f"the answer holds no text (finish: {choice.finish_reason!s:.40})")

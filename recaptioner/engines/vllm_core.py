@@ -183,7 +183,8 @@ class VllmCore:
         made = output.outputs[0]
         ids = tuple(output.prompt_token_ids or ())
         if made.finish_reason not in _FINISHES:
-            return Reply(output.request_id, error=f"vLLM ended it: {made.finish_reason}")
+            said = f"vLLM ended it: {made.finish_reason}"
+            return Reply(output.request_id, error=said, may_change=True)
         return Reply(
             output.request_id,
             made.text,

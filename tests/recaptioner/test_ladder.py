@@ -192,3 +192,16 @@ def test_no_text_is_ever_lost(
 def test_the_same_answers_give_the_same_rows() -> None:
     answers = [BAD, GOOD, BAD, FUSED]
     assert climb([*answers]) == climb([*answers])
+
+
+def test_an_unsafe_alt_text_that_is_fallen_back_to_is_told_of() -> None:
+    unsafe = PlannedText("t1", "a zorgle by Anna Weber, 1987", "en")
+    checks = CheckConfig(unsafe_words=("zorgle",))
+    answers: list[str | Reply] = [BAD] * 3
+    rows, _ = climb(answers, (unsafe,), replace(config(), checks=checks))
+    assert told(rows)[-1] == ("t1", unsafe.text, "alt", "fallback_alt")
+    assert rows[-1].problems[-1] == "unsafe_alt"
+    off = replace(checks, off=("unsafe_words",))
+    answers = [BAD] * 3
+    rows, _ = climb(answers, (unsafe,), replace(config(), checks=off))
+    assert "unsafe_alt" not in rows[-1].problems

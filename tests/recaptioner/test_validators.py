@@ -17,11 +17,14 @@ from hypothesis import strategies as st
 
 from recaptioner.checks.text import clean_output
 from recaptioner.validators import (
+    CONTRADICTED_ENTITIES,
     COPIED_ALT,
     EMPTY,
+    INVENTED_ENTITIES,
     KINDS,
     LOST_ENTITIES,
     MAX_CHARACTERS,
+    MODES,
     REFUSAL,
     TOO_LONG,
     TRUNCATION,
@@ -170,6 +173,20 @@ def test_entities_are_compared_in_the_modes_that_the_recipe_names() -> None:
     assert kinds_of(Checked("A gate.", "describe", alt=lost.alt)) == []
 
 
+def test_what_contradicts_is_not_told_twice() -> None:
+    checked = Checked("A gate in 1961.", "fuse", alt="a gate in 1989")
+    assert kinds_of(checked) == [CONTRADICTED_ENTITIES]
+    off = CheckConfig(off=(CONTRADICTED_ENTITIES,))
+    assert check(checked, off) == (Problem(INVENTED_ENTITIES, "1961"),)
+
+
+def test_entities_are_invented_in_the_modes_that_the_recipe_names() -> None:
+    for mode in MODES:
+        checked = Checked("A gate in Bremen.", mode, alt="old gate", description="A gate.")
+        assert kinds_of(checked) == ([] if mode == "describe" else [INVENTED_ENTITIES])
+        assert kinds_of(checked, CheckConfig(entity_modes=())) == []
+
+
 def test_only_the_first_entities_of_an_alt_text_must_be_kept() -> None:
     checked = Checked("The port of Ostend.", "fuse", alt="the ports of Ostend and Bruges")
     assert kinds_of(checked) == [LOST_ENTITIES]
@@ -309,6 +326,8 @@ HURTING = {
     "fields": "a:\n",
     "chat tokens": "<|a",
     "hanging": "is sitting in ",
+    "tags": "<b>",
+    "sites": "www.a.",
     "particles": "de la ",
     "surrogates": "\ud800a",
 }
