@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from beam_runner import main
-from pipeline.inspection import diff_outputs, render_diff
+from pipeline.inspection.diff import diff_outputs
 from pipeline.inspection.recipe_diff import recipe_changes, rule_of, threshold_of
+from pipeline.inspection.show_diff import render_diff
 from schemas.errors import InputError, UserError
 from tests.small_crawl import picture, prose, response
 

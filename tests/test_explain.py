@@ -14,7 +14,10 @@ import pytest
 from rich.console import Console
 
 from beam_runner import main
-from pipeline.inspection import explain, explain_rule, render_explanation, render_rule
+from pipeline.inspection.explain import explain
+from pipeline.inspection.rule_examples import explain_rule
+from pipeline.inspection.show_explanation import render_explanation
+from pipeline.inspection.show_rule import render_rule
 from pipeline.recipe import load_recipe, make_recipe, shipped_recipes
 from schemas.errors import InputError, UserError
 from schemas.shards import sample_key
@@ -384,6 +387,7 @@ def test_recorded_recipe_is_the_recipe(name: str) -> None:
     assert again.gates == recipe.gates
 
 
-def test_telling_of_an_item_does_not_load_the_steps() -> None:
-    code = "import sys, pipeline.inspection; sys.exit('apache_beam' in sys.modules)"
+@pytest.mark.parametrize("name", ["explain", "diff", "facts", "foreign", "samples", "verify"])
+def test_looking_does_not_load_the_steps(name: str) -> None:
+    code = f"import sys, pipeline.inspection.{name}; sys.exit('apache_beam' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -77,15 +77,20 @@ def _by_members(line: Line) -> str | None:
     return "omnicorpus" if {"texts", "images"} <= names else None
 
 
+def sample_format(sample: Sample) -> str | None:
+    """The name in `READERS` of the format of a tar's sample; None where it is of none."""
+    names = _member_names(sample.members.get("json", b""))
+    if {"texts", "images"} <= names:
+        return "mint1t"
+    if "url" in names or not sample.members.keys().isdisjoint(IMAGE_SUFFIXES):
+        return "webdataset"
+    return None
+
+
 def _sniff_tar(url: str) -> str | None:
     with open_file(url) as file:
         samples = read_samples(file, {*IMAGE_SUFFIXES, "json"}.__contains__)
         for sample in islice(samples, SNIFFED_ROWS):
-            if not isinstance(sample, Sample):
-                continue
-            names = _member_names(sample.members.get("json", b""))
-            if {"texts", "images"} <= names:
-                return "mint1t"
-            if "url" in names or not sample.members.keys().isdisjoint(IMAGE_SUFFIXES):
-                return "webdataset"
+            if isinstance(sample, Sample) and (name := sample_format(sample)):
+                return name
     return None

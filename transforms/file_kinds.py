@@ -11,7 +11,7 @@ from transforms.tar_members import BLOCK, is_header
 
 FileKind = Literal["parquet", "zip", "tar", "lines"]
 
-_TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2")
 _PARQUET_ENDINGS = (".parquet", ".pq")
 
 
@@ -32,7 +32,7 @@ def file_kind(url: str) -> FileKind:
         except InputRowError:
             block = b""  # reading it tells of the damage
     name = url.lower()
-    if (len(block) == BLOCK and is_header(block)) or name.endswith(_TAR_ENDINGS):
+    if (len(block) == BLOCK and is_header(block)) or name.endswith(TAR_ENDINGS):
         return "tar"
     if name.endswith(_PARQUET_ENDINGS):
         return "parquet"

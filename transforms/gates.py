@@ -74,6 +74,8 @@ class Outcome:
     """Arrow float64 array, or None when the rule's value is no number."""
     texts: Any = None
     """Arrow string array, or None when the rule's value is a number."""
+    every: Any = None
+    """Of a list of texts, the value of every row; `texts` has those that are refused."""
 
 
 @dataclass(frozen=True)
@@ -334,7 +336,7 @@ def _judge_members(rule: RowRule, column: Any, members: tuple[Scalar, ...]) -> O
         return Outcome(rule.name, rule.threshold, ~kept, values=column)
     refused = pc.if_else(pa.array(~kept), column, None)
     texts = pc.utf8_slice_codeunits(refused, 0, MAX_VALUE_TEXT)
-    return Outcome(rule.name, rule.threshold, ~kept, texts=texts)
+    return Outcome(rule.name, rule.threshold, ~kept, texts=texts, every=column)
 
 
 def _truth(column: Any) -> Mask:

@@ -5,6 +5,7 @@ blocks of GIF are read here, in time and memory bounded by the file: readers tha
 can be made to copy the same bytes thousands of times.
 """
 
+import contextlib
 import re
 import struct
 
@@ -12,6 +13,11 @@ from schemas.errors import ImageDecodeError
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_AVIF_SIZE = re.compile(rb"ispe\0\0\0\0")
+_AVIF_HEAD = 1 << 16
+"""Bytes of an AVIF in which its boxes of metadata lie."""
 
 # What stands before the root of an SVG file; atomic groups, so that matching takes linear time.
 _SVG = re.compile(
@@ -85,6 +91,54 @@ def webp_size(data: bytes) -> tuple[int, int]:
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     width, height = struct.unpack_from("<HH", body, 6)
     return width & 0x3FFF, height & 0x3FFF
+
+
+def stored_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height as a file states them, not turned upright; None where it does not.
+
+    Nothing is decoded. An AVIF states several sizes where it has several pictures: the largest is
+    given.
+    """
+    name = format_of(data)
+    size = (0, 0)
+    with contextlib.suppress(struct.error):
+        if name == "jpeg":
+            size = _jpeg_size(data)
+        elif name == "png":
+            size = struct.unpack_from(">II", data, 16)
+        elif name == "gif":
+            size = struct.unpack_from("<HH", data, 6)
+        elif name == "webp":
+            size = webp_size(data)
+        elif name == "bmp":
+            kind = "<HH" if data[14] == 12 else "<ii"
+            width, height = struct.unpack_from(kind, data, 18)
+            size = (width, abs(height))
+        elif name == "tiff":
+            values = tiff_values(data)
+            size = (values.get(_TIFF_WIDTH, 0), values.get(_TIFF_HEIGHT, 0))
+        elif name == "avif":
+            found = (match.start() + 8 for match in _AVIF_SIZE.finditer(data[:_AVIF_HEAD]))
+            size = max((struct.unpack_from(">II", data, at) for at in found), default=size)
+    return size if min(size) > 0 else None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """The size in the first frame header (ITU-T T.81, B.2.2); raises `struct.error`."""
+    at = 2
+    while True:
+        (mark, kind, length) = struct.unpack_from(">BBH", data, at)
+        if mark != 0xFF:
+            return 0, 0
+        if kind == 0xFF:  # fill bytes may stand before a marker
+            at += 1
+            continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        if kind in (0xD9, 0xDA) or length < 2:
+            return 0, 0
+        at += 2 + length
 
 
 def _directory(data: bytes, order: str) -> list[tuple[int, int, int, int]]:

@@ -169,8 +169,19 @@ def read_sample(shard: BinaryIO, row: IndexRow) -> dict[str, bytes]:
     Raises:
         InputError: The shard does not hold that sample there.
     """
+    check_range(row)
     shard.seek(row.offset)
-    block = shard.read(row.size)
+    return sample_of_block(shard.read(row.size), row)
+
+
+def check_range(row: IndexRow) -> None:
+    """Refuse a row of the index that nobody should read by; raises `InputError`."""
+    if row.offset < 0 or not 0 <= row.size <= MAX_SAMPLE_BYTES:
+        raise InputError(f"shard {row.shard}: {row.key} cannot be {row.size} bytes at {row.offset}")
+
+
+def sample_of_block(block: bytes, row: IndexRow) -> dict[str, bytes]:
+    """The sample in the bytes that its row of the index names; as `read_sample`."""
     members = {}
     for suffix, offset, size in zip(row.members, row.member_offsets, row.member_sizes, strict=True):
         start = offset - row.offset
@@ -181,7 +192,7 @@ def read_sample(shard: BinaryIO, row: IndexRow) -> dict[str, bytes]:
     return members
 
 
-def _read_header(block: bytes, where: str) -> tuple[str, str, int]:
+def read_header(block: bytes, where: str) -> tuple[str, str, int]:
     """Key, suffix and size from the header of a member."""
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
@@ -226,7 +237,7 @@ def iter_shard(
             if members:
                 yield key, members
             return
-        next_key, suffix, size = _read_header(block, where)
+        next_key, suffix, size = read_header(block, where)
         if next_key != key:
             if next_key < key:
                 raise InputError(f"{where}: key {next_key} after {key}")

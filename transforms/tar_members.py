@@ -40,6 +40,8 @@ class Member:
     """Of its header, in bytes of the decompressed tar."""
     data: bytes | None
     """None where it was not wanted."""
+    size: int
+    """Bytes of its content, wanted or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,7 @@ def _member(
     if error is not None:
         yield BadMember(name, offset, error)
     elif name is not None:
-        yield Member(name, offset, data)
+        yield Member(name, offset, data, size)
 
 
 def read_members(

@@ -30,8 +30,12 @@ class Sample:
     """Members of one key."""
 
     key: str
+    offset: int
+    """Of its first header, in bytes of the decompressed tar."""
     members: dict[str, bytes] = field(default_factory=dict)
     """Wanted members by suffix, in the tar's order."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of each member by suffix, wanted or not."""
 
 
 def sample_name(name: str) -> tuple[str, str] | None:
@@ -46,21 +50,20 @@ def sample_name(name: str) -> tuple[str, str] | None:
 class _Open:
     """The sample that is being read."""
 
-    def __init__(self, key: str, error: InputRowError | None) -> None:
-        self.sample = Sample(key)
+    def __init__(self, key: str, offset: int, error: InputRowError | None) -> None:
+        self.sample = Sample(key, offset)
         self.error = error
         self.count = 0
         self.bytes = 0
-        self._suffixes: set[str] = set()
 
-    def add(self, suffix: str, data: bytes | None) -> None:
+    def add(self, suffix: str, data: bytes | None, size: int) -> None:
         self.count += 1
-        if suffix in self._suffixes:
+        if suffix in self.sample.sizes:
             self.fail(InputRowError(f"two members of one name, of suffix {suffix}"))
         elif self.count > MAX_SAMPLE_MEMBERS:
             self.fail(InputRowError(f"more than {MAX_SAMPLE_MEMBERS} members in one sample"))
         elif self.error is None:
-            self._suffixes.add(suffix)
+            self.sample.sizes[suffix] = size
             if data is not None:
                 self.bytes += len(data)
                 self.sample.members[suffix] = data
@@ -109,7 +112,7 @@ def read_samples(stream: ByteStream, wants: Callable[[str], bool]) -> Iterator[S
         if current is None or current.sample.key != key:
             if current is not None:
                 yield current.result()
-            current = _Open(key, damage)
+            current = _Open(key, item.offset, damage)
             damage = None
             mark = int(digest(key)[:16], 16)
             if mark in seen:
@@ -121,6 +124,6 @@ def read_samples(stream: ByteStream, wants: Callable[[str], bool]) -> Iterator[S
         if isinstance(item, BadMember):
             current.fail(item.error)
         else:
-            current.add(suffix, item.data)
+            current.add(suffix, item.data, item.size)
     if current is not None:
         yield current.result()

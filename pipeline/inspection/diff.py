@@ -120,7 +120,7 @@ def _recipe(output: str) -> Mapping[str, Any]:
 
 def _problems(snapshots: Mapping[str, Snapshot]) -> Any:
     for side, snapshot in snapshots.items():
-        yield from (f"{side.upper()}: {problem}" for problem in snapshot.problems)
+        yield from (f"{side.upper()}: {problem}" for problem in snapshot.all_problems)
     inputs = [
         {(file.source, file.bytes) for file in snapshot.run.inputs}
         for snapshot in snapshots.values()

@@ -1,36 +1,43 @@
 """Everything `inspect` knows of an output, as plain values: the JSON form."""
 
+from collections.abc import Collection
 from typing import Any
 
-import duckdb
 import msgspec
 
-from pipeline.inspection.contamination import contamination_facts
-from pipeline.inspection.database import broken_file, first_line, open_database, view_files
-from pipeline.inspection.image_answers import answer_facts
+from pipeline.inspection.sample_texts import unread_facts
 from pipeline.inspection.snapshot import RunRecord, Snapshot, TableRecord, read_snapshot
-from pipeline.inspection.streams import Json, manifest_facts, read_places, stream_facts
-from schemas.errors import InputError
-from schemas.rows import IndexRow
+from pipeline.inspection.stream_tables import GATE_TABLES, stages_of
+from pipeline.inspection.streams import Json, index_facts, manifest_facts, measure_index
 from schemas.shards import STREAMS
-from schemas.tables import schema_of
 
-STREAM_TABLES = {
-    "captioned": ("captions", "captioned_samples"),
-    "interleaved": ("interleaved", "image_nodes", "paragraphs", "interleaved_samples"),
-    "text": ("text", "text_samples"),
-}
-"""The tables of stage `shard` whose rows are what a stream is made of."""
+SAMPLES_LIMIT = 16 << 20
+"""Bytes of table `samples` up to which the command line reads it unasked."""
 EVALUATION_ITEMS = "evaluation_items"
 """The table of stage `dedup` that counts what decontamination looked for."""
 
 
-def inspect_output(output: str) -> dict[str, Any]:
+def inspect_output(
+    output: str, streams: Collection[str] = STREAMS, samples_limit: int | None = None
+) -> dict[str, Any]:
+    """What is in an output, or in shards of one that stand alone: `snapshot_facts`."""
+    return snapshot_facts(read_snapshot(output), streams, samples_limit)
+
+
+def snapshot_facts(
+    snapshot: Snapshot, streams: Collection[str] = STREAMS, samples_limit: int | None = None
+) -> dict[str, Any]:
     """What is in an output, as JSON has it.
 
+    Args:
+        snapshot: The output.
+        streams: Tell of these, and of the tables of a run that are about them.
+        samples_limit: Bytes of table `samples` above which it is not read; None: it always is.
+
     Keys, always all of them:
-        `output`; `complete` (whether nothing is missing); `problems` (a line each); `recipe`
-        (`name`, `fingerprint`; null without a run record); `inputs` (`files`, `bytes`); `versions`.
+        `output`; `complete` (whether nothing is missing); `problems` (a line each); `notes` (a line
+        for each thing that was not looked at); `recipe` (`name`, `fingerprint`; null without a run
+        record); `inputs` (`files`, `bytes`); `versions`.
         `stages`: stage -> `status`, `seconds`, `parts`, `facts`, and `tables`: table -> `in`,
         `kept`, `rejected`, `failed`, `rejected_by_rule`, `failed_by_error`.
         `images`: what became of image URLs (`image_answers.answer_facts`); null before stage fetch.
@@ -40,26 +47,39 @@ def inspect_output(output: str) -> dict[str, Any]:
         `samples`, `shards`, `bytes`, and `splits` with the same for each split. With an index:
         `images`, `characters`, `text_length`, `languages`, `sites` (how many), `top_sites`,
         `samples_in_tables` (samples of the shards that the last run's tables still have; languages,
-        sites and captions are theirs). Captioned: `caption_length` of all captions (`text_length`
-        is the one for training), `captions_by_origin`. Interleaved: `images_per_document`. Both:
-        `image_width`, `image_height`, `image_aspect` (longer side by shorter), `image_shape`.
+        sites and captions are theirs; null, as these are, where the table was not read or is not
+        there). Captioned: `caption_length` of all captions (`text_length` is the one for training),
+        `captions_by_origin`. Interleaved: `images_per_document`. Both: `image_width`,
+        `image_height`, `image_aspect` (longer side by shorter), `image_shape`.
         `judged`: table -> counts as above, of the tables that gate `shard` took the stream from.
 
-    Distributions are described at `streams.distribution`; lists are sorted by count, then name.
+    Distributions are as of `distributions.distribution`; lists are sorted by count, then name.
 
     Raises:
         InputError: There is no output, or a file of it is there and cannot be read.
     """
-    snapshot = read_snapshot(output)
-    images, contamination, streams = _measures(snapshot)
+    notes: list[str] = []
+    size = snapshot.table_bytes.get("samples", 0)
+    has_samples = bool(snapshot.tables.get("samples"))
+    if has_samples and samples_limit is not None and size > samples_limit:
+        has_samples = False
+        notes.append(
+            f"languages, sites and captions were not counted: table samples has {size:,} bytes; "
+            "--full reads it"
+        )
+    images, contamination, found = _measures(snapshot, streams, has_samples)
+    problems = snapshot.all_problems
+    run = _run_facts(snapshot.run)
     return {
-        "output": output,
-        "complete": not snapshot.problems,
-        "problems": snapshot.problems,
-        **_run_facts(snapshot.run),
+        "output": snapshot.output,
+        "complete": not problems,
+        "problems": problems,
+        "notes": notes,
+        **run,
+        "stages": stages_of(run["stages"], streams),
         "images": images,
         "contamination": contamination,
-        "streams": streams,
+        "streams": found,
     }
 
 
@@ -92,39 +112,43 @@ def _counts(counts: TableRecord) -> Json:
     return plain
 
 
-def _measures(snapshot: Snapshot) -> tuple[Json | None, Json | None, Json]:
+def _measures(
+    snapshot: Snapshot, streams: Collection[str], has_samples: bool
+) -> tuple[Json | None, Json | None, Json]:
     """Of images, of contamination, and of the streams."""
-    images: Json | None = None
-    contamination: Json | None = None
     found: Json = {}
-    used = ["samples", "image_answers", "contamination", *(f"index_{stream}" for stream in STREAMS)]
-    with open_database(snapshot, used) as con:
-        try:
-            if snapshot.tables.get("image_answers"):
-                images = answer_facts(con)
-            if _looked_for_items(snapshot.run):
-                contamination = contamination_facts(con)
-            indexed = [stream for stream in STREAMS if stream in snapshot.indexes]
-            for stream in indexed:
-                _check_index(con, snapshot, stream)
-            if indexed:
-                read_places(con, indexed)
-            for stream in STREAMS:
-                manifest = snapshot.manifests.get(stream)
-                if stream in indexed:
-                    found[stream] = stream_facts(con, stream, manifest)
-                elif manifest is not None:
-                    found[stream] = manifest_facts(manifest)
-        except duckdb.Error as e:
-            files = view_files(snapshot)
-            broken = broken_file(snapshot, [file for view in used for file in files[view]])
-            if broken is None:
-                broken = InputError(f"{snapshot.output}: {first_line(e)}")
-            raise broken from e
+    indexed = [stream for stream in STREAMS if stream in streams and stream in snapshot.indexes]
+    for stream in STREAMS:
+        manifest = snapshot.manifests.get(stream)
+        if stream in indexed:
+            measures = measure_index(snapshot, stream)
+            found[stream] = index_facts(measures, stream, manifest) | unread_facts(stream)
+        elif stream in streams and manifest is not None:
+            found[stream] = manifest_facts(manifest)
+    images, contamination, texts = _table_facts(snapshot, streams, has_samples, indexed)
     for stream, facts in found.items():
+        facts |= texts.get(stream, {})
         facts["judged"] = _judged(snapshot.run, stream)
         _compare(snapshot, stream, facts)
     return images, contamination, found
+
+
+def _table_facts(
+    snapshot: Snapshot, streams: Collection[str], has_samples: bool, indexed: list[str]
+) -> tuple[Json | None, Json | None, dict[str, Json]]:
+    """`table_facts.table_facts` of the tables that there are."""
+    wanted = {
+        "image_answers": bool(snapshot.tables.get("image_answers")) and set(streams) != {"text"},
+        "contamination": _looked_for_items(snapshot.run),
+        "samples": has_samples and bool(indexed),
+    }
+    tables = [table for table, is_wanted in wanted.items() if is_wanted]
+    if not tables:
+        return None, None, {}
+    # Not at the top: it takes as long to import as the index of a large run to read.
+    from pipeline.inspection.table_facts import table_facts
+
+    return table_facts(snapshot, tables, indexed if has_samples else [])
 
 
 def _looked_for_items(run: RunRecord | None) -> bool:
@@ -133,20 +157,10 @@ def _looked_for_items(run: RunRecord | None) -> bool:
     return dedup is not None and EVALUATION_ITEMS in dedup.tables
 
 
-def _check_index(con: Any, snapshot: Snapshot, stream: str) -> None:
-    """Refuse an index that is a Parquet file of something else."""
-    columns = {row[0] for row in con.execute(f"DESCRIBE index_{stream}").fetchall()}
-    missing = [name for name in schema_of(IndexRow).names if name not in columns]
-    if missing:
-        raise InputError(
-            f"{snapshot.output}/{snapshot.indexes[stream]}: not an index: no column {missing[0]}"
-        )
-
-
 def _judged(run: RunRecord | None, stream: str) -> Json:
     shard = None if run is None else run.stages.get("shard")
     tables = {} if shard is None else shard.tables
-    return {name: _counts(tables[name]) for name in STREAM_TABLES[stream] if name in tables}
+    return {name: _counts(tables[name]) for name in GATE_TABLES[stream] if name in tables}
 
 
 def _compare(snapshot: Snapshot, stream: str, facts: Json) -> None:
@@ -161,7 +175,7 @@ def _compare(snapshot: Snapshot, stream: str, facts: Json) -> None:
                 f"{stream}: the manifest lists {listed['samples']} samples in {listed['shards']} "
                 f"shards, the index {indexed} in {facts['shards']}"
             )
-    if facts["samples_in_tables"] != indexed:
+    if facts["samples_in_tables"] not in (None, indexed):
         snapshot.problems.append(
             f"{stream}: {facts['samples_in_tables']} of {indexed} samples are in the tables of the "
             "last run; languages, sites and captions are of those only"

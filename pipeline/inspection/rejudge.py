@@ -4,13 +4,14 @@ The recipe of `run.json` is parsed again and its gates are applied by the code t
 to the tables that it read, part by part. Nothing is written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +25,7 @@ from schemas.commits import commit_path
 from schemas.errors import InputError
 from transforms import assign
 from transforms.gates import Decisions, RowGate, evaluate
-from transforms.pages import Places, read_pages, rows_with
+from transforms.pages import Places, positions, read_pages, rows_with, take_or_null
 from transforms.rules import RowRule
 from transforms.select_images import (
     as_seen_pages,
@@ -61,11 +62,23 @@ _READERS = 16
 class JudgedRows:
     """Rows of one part, and what a gate says of each."""
 
+    gate: str
+    """Its path, one of `GATES`."""
     kind: str
     """Kind of the row in the ledger."""
     ids: pa.ChunkedArray
     nodes: pa.ChunkedArray | None
     decisions: Decisions
+    rows: pa.Table
+    """Columns of what was judged; nodes of gate `shard` have their page's `url` and `language`."""
+
+    @cached_property
+    def failures(self) -> npt.NDArray[np.int64]:
+        """How many rules each row fails."""
+        failures: npt.NDArray[np.int64] = np.zeros(len(self.ids), np.int64)
+        for outcome in self.decisions.outcomes:
+            failures += outcome.failed
+        return failures
 
 
 class _ByStep(dict[str, Commits]):
@@ -130,19 +143,29 @@ class Rejudge:
         cutoff = self._stream_gates.cutoffs[part][rule.name].value
         return [] if cutoff is None else [cutoff]
 
+    @property
+    def parts(self) -> list[str]:
+        """Names of the parts whose rows the gates saw."""
+        return sorted(self.state.commits["extract"])
+
     def rows(self, path: str) -> Iterator[JudgedRows]:
         """What the gate of a path says of all rows that it saw, part by part."""
-        judge: Callable[[str], Iterator[JudgedRows]]
-        if path.startswith("gates.shard."):
-            judge = partial(self._of_shard, path)
-        else:
-            judge = {
-                "gates.dedup": self._pages,
-                "gates.fetch.image": self._images,
-                "gates.fetch.caption": self._captions,
-            }[path]
-        for name in sorted(self.state.commits["extract"]):
-            yield from judge(name)
+        for name in self.parts:
+            yield from self.part(name, (path,))
+
+    def part(self, name: str, paths: Collection[str] = GATES) -> Iterator[JudgedRows]:
+        """What some gates say of the rows of one part; a gate's rows may come in several pieces."""
+        judges: dict[str, Callable[[str], Iterator[JudgedRows]]] = {
+            "gates.dedup": self._pages,
+            "gates.fetch.image": self._images,
+            "gates.fetch.caption": self._captions,
+        }
+        for path, judge in judges.items():
+            if path in paths:
+                yield from judge(name)
+        if any(path.startswith("gates.shard.") for path in paths):
+            # One join serves all gates of the stage.
+            yield from (rows for rows in self._of_shard(name) if rows.gate in paths)
 
     def _gate(self, path: str) -> RowGate:
         gates = self.state.recipe.gates
@@ -159,7 +182,9 @@ class Rejudge:
 
     def _pages(self, name: str) -> Iterator[JudgedRows]:
         pages = read_pages(self.state.output, page_files(self.state, name))
-        yield JudgedRows("page", pages["id"], None, evaluate(self._gate("gates.dedup"), pages))
+        gate = "gates.dedup"
+        said = evaluate(self._gate(gate), pages)
+        yield JudgedRows(gate, "page", pages["id"], None, said, pages)
 
     def _documents(self, name: str) -> tuple[pa.Table, Places]:
         """The documents whose images and captions gate `fetch` sees."""
@@ -171,54 +196,57 @@ class Rejudge:
 
     def _images(self, name: str) -> Iterator[JudgedRows]:
         pages, places = self._documents(name)
-        gate = self._gate("gates.fetch.image")
+        gate = "gates.fetch.image"
         for path in page_files(self.state, name).paths("documents"):
             for batch in iter_batches(self.state.output, path):
                 nodes = image_nodes(batch)
                 at = places.of(nodes["id"])
                 rows = seen_images(nodes.filter(pa.array(at >= 0)), pages, at[at >= 0])
-                yield JudgedRows("image", rows["id"], rows["node"], evaluate(gate, rows))
+                said = evaluate(self._gate(gate), rows)
+                yield JudgedRows(gate, "image", rows["id"], rows["node"], said, rows)
 
     def _captions(self, name: str) -> Iterator[JudgedRows]:
         pages, places = self._documents(name)
         files = kept_files(self.state, name)
         removed = contaminated_ids(self.state.output, files, ("caption",))
-        gate = self._gate("gates.fetch.caption")
+        gate = "gates.fetch.caption"
         for path in files.pages.paths("captions"):
             for batch in iter_batches(self.state.output, path, 8192):
                 captions = pa.Table.from_batches([batch])
                 at = places.of(captions["doc_id"])
                 at[np.asarray(pc.is_in(captions["caption_id"], value_set=removed))] = -1
                 rows = seen_captions(captions.filter(pa.array(at >= 0)), pages, at[at >= 0])
-                yield JudgedRows("caption", rows["caption_id"], None, evaluate(gate, rows))
+                said = evaluate(self._gate(gate), rows)
+                yield JudgedRows(gate, "caption", rows["caption_id"], None, said, rows)
 
     @cached_property
     def _stream_gates(self) -> assign.StreamGates:
         """Gate `shard` with the cutoffs of its `top_fraction` rules."""
         gates = self.state.recipe.gates
-        names = sorted(self.state.commits["extract"])
         return assign.find_stream_cutoffs(
             self.state.output,
-            [assign_files(self.state, name) for name in names],
+            [assign_files(self.state, name) for name in self.parts],
             assign.StreamGates(gates.captioned, gates.interleaved, gates.text, {}),
         )
 
-    def _of_shard(self, path: str, name: str) -> Iterator[JudgedRows]:
+    def _of_shard(self, name: str) -> Iterator[JudgedRows]:
         files = assign_files(self.state, name)
         judged = assign.judge(self.state.output, files, self._stream_gates)
-        decided, nodes = judged.document_decisions, judged.nodes
-        if path == "gates.shard.captioned":
-            ids = judged.captions["caption_id"]
-            yield JudgedRows("caption", ids, None, judged.caption_decisions)
-        elif path == "gates.shard.text":
-            yield JudgedRows("text", judged.texts["id"], None, judged.text_decisions)
-        elif path == "gates.shard.interleaved.document":
-            yield JudgedRows("document", judged.documents["id"], None, decided.documents)
-        else:
-            kind = path.rpartition(".")[2]
-            rows, said = {
-                "image": (decided.image_rows, decided.images),
-                "paragraph": (decided.paragraph_rows, decided.paragraphs),
-            }[kind]
-            chosen: Any = nodes.select(["id", "node"]).take(pa.array(rows))
-            yield JudgedRows(kind, chosen["id"], chosen["node"], said)
+        decided, captions, texts = judged.document_decisions, judged.captions, judged.texts
+        of_captions, of_texts = judged.caption_decisions, judged.text_decisions
+        gate = "gates.shard.captioned"
+        yield JudgedRows(gate, "caption", captions["caption_id"], None, of_captions, captions)
+        documents = judged.documents
+        for kind, chosen, said in (
+            ("image", decided.image_rows, decided.images),
+            ("paragraph", decided.paragraph_rows, decided.paragraphs),
+        ):
+            nodes: Any = judged.nodes.take(pa.array(chosen))
+            at = positions(documents["id"], nodes["id"])
+            for column in ("url", "language"):
+                nodes = nodes.append_column(column, take_or_null(documents[column], at))
+            gate = f"gates.shard.interleaved.{kind}"
+            yield JudgedRows(gate, kind, nodes["id"], nodes["node"], said, nodes)
+        gate = "gates.shard.interleaved.document"
+        yield JudgedRows(gate, "document", documents["id"], None, decided.documents, documents)
+        yield JudgedRows("gates.shard.text", "text", texts["id"], None, of_texts, texts)

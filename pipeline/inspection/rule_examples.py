@@ -4,29 +4,20 @@ A rule of a gate is applied again by the gate's own code (`rejudge.py`), because
 value of a row that was kept. Of what no gate decides, as duplicates, the ledger alone tells.
 """
 
-import heapq
-from collections.abc import Sequence
 from typing import Any
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 
 from pipeline.inspection import described
 from pipeline.inspection.database import broken_file, dict_rows, open_database
-from pipeline.inspection.rejudge import JudgedRows, Rejudge, read_state
+from pipeline.inspection.rejudge import Rejudge, read_state
+from pipeline.inspection.rule_losses import add_losses
 from pipeline.inspection.rule_paths import find_rule, ledger_path, ledger_place
+from pipeline.inspection.rule_tally import RuleTally
 from pipeline.inspection.snapshot import Snapshot, read_snapshot
 from pipeline.inspection.streams import Json
-from transforms.gates import Outcome
 
 _VIEWS = (*described.VIEWS, "ledger")
-_TOP_VALUES = 20
-"""Refused texts that are listed, the most frequent first."""
-_MAX_VALUES = 100_000
-"""Distinct texts that are counted; what comes later, part by part, is not."""
-
-Distances = npt.NDArray[np.float64]
 
 
 def explain_rule(output: str, name: str, examples: int = 10) -> Json:
@@ -60,7 +51,7 @@ def explain_rule(output: str, name: str, examples: int = 10) -> Json:
             path = find_rule(name, rejudge.rules, _ledger_rules(con))
             if path in rejudge.rules:
                 found = _judged(rejudge, path, examples)
-                _add_losses(con, found["kept"])
+                add_losses(con, found["kept"])
             else:
                 found = _told(con, path, examples)
             described.describe(con, [*found["kept"], *found["dropped"]])
@@ -91,122 +82,10 @@ def _judged(rejudge: Rejudge, path: str, examples: int) -> Json:
     """Apply the rule's gate again, and keep the rows that are nearest to the threshold."""
     gate, _, name = path.rpartition(".")
     rule = rejudge.rules[path]
-    limits = rejudge.limits(path)
-    totals = dict.fromkeys(("rows", "failed", "decisive", "alone", "without_value"), 0)
-    kept: list[Json] = []
-    dropped: list[Json] = []
-    values: dict[str, int] = {}
-    facts: Json = {"kind": None, "threshold": None if rule is None else rule.threshold}
+    tally = RuleTally(name, rejudge.limits(path), examples)
     for judged in rejudge.rows(gate):
-        facts["kind"] = judged.kind
-        outcomes = judged.decisions.outcomes
-        at = [outcome.rule for outcome in outcomes].index(name)
-        outcome = outcomes[at]
-        if len(judged.ids):
-            facts["threshold"] = outcome.threshold or facts["threshold"]
-        failures = np.sum([each.failed for each in outcomes], axis=0)
-        totals["rows"] += len(judged.ids)
-        totals["failed"] += int(outcome.failed.sum())
-        totals["decisive"] += int((judged.decisions.decisive == at).sum())
-        totals["alone"] += int((outcome.failed & (failures == 1)).sum())
-        totals["without_value"] += _without_value(outcome)
-        if outcome.texts is not None:
-            for text in outcome.texts.drop_null().to_pylist():
-                if text in values or len(values) < _MAX_VALUES:
-                    values[text] = values.get(text, 0) + 1
-        distances = _distances(limits, outcome)
-        for found, mask in ((kept, judged.decisions.keep), (dropped, outcome.failed)):
-            found += _nearest(judged, at, distances, mask, examples)
-            found[:] = sorted(found, key=_order)[:examples]
-    for row in (*kept, *dropped):
-        del row["distance"]
-    counted = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:_TOP_VALUES]
-    refused = [{"value": value, "rows": rows} for value, rows in counted]
-    return {**facts, **totals, "values": refused, "kept": kept, "dropped": dropped}
-
-
-def _without_value(outcome: Outcome) -> int:
-    told = outcome.texts if outcome.values is None else outcome.values
-    if told is None:
-        return 0
-    return int((outcome.failed & ~np.asarray(told.is_valid())).sum())
-
-
-def _distances(limits: Sequence[float], outcome: Outcome) -> Distances:
-    """How far each value is from the nearest limit; infinite of NULL, 0 where there is no limit."""
-    if outcome.values is None or not limits:
-        return np.zeros(len(outcome.failed))
-    values: Distances = np.asarray(
-        outcome.values.cast("float64").to_numpy(zero_copy_only=False), np.float64
-    )
-    distances: Distances = np.min([np.abs(values - limit) for limit in limits], axis=0)
-    distances[np.isnan(values)] = np.inf
-    return distances
-
-
-def _order(row: Json) -> Any:
-    return row["distance"], row["id"], -1 if row["node"] is None else row["node"]
-
-
-def _nearest(
-    judged: JudgedRows, at: int, distances: Distances, mask: Any, count: int
-) -> list[Json]:
-    """Some rows of a mask, nearest first, ties by id and node."""
-    rows = np.flatnonzero(mask)
-    if len(rows) > count > 0:
-        # Only what is no farther than the last that is wanted is worth becoming Python.
-        farthest = np.partition(distances[rows], count - 1)[count - 1]
-        rows = rows[distances[rows] <= farthest]
-    found = (
-        {
-            "id": judged.ids[row].as_py(),
-            "node": None if judged.nodes is None else judged.nodes[row].as_py(),
-            "kind": judged.kind,
-            "distance": float(distances[row]),
-            "row": row,
-        }
-        for row in rows.tolist()
-    )
-    return [_told_row(judged, at, row) for row in heapq.nsmallest(count, found, key=_order)]
-
-
-def _told_row(judged: JudgedRows, at: int, row: Json) -> Json:
-    """A row with its value and what else is wrong with it."""
-    place = row.pop("row")
-    outcomes = judged.decisions.outcomes
-    outcome = outcomes[at]
-    others = (
-        each.rule for index, each in enumerate(outcomes) if index != at and each.failed[place]
-    )
-    return row | {
-        "value": None if outcome.values is None else _number(outcome.values[place].as_py()),
-        "value_text": None if outcome.texts is None else outcome.texts[place].as_py(),
-        "decisive": bool(judged.decisions.decisive[place] == at),
-        "also": list(others),
-        "lost": None,
-    }
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _add_losses(con: Any, rows: Sequence[Json]) -> None:
-    """By which rule rows that a gate kept were lost later: to a duplicate, or to their document."""
-    if not rows:
-        return
-    told = dict_rows(
-        con,
-        "SELECT id, node, kind, gate, rule FROM ledger WHERE decisive "
-        "AND id IN (SELECT unnest(?::VARCHAR[])) ORDER BY ALL",
-        [row["id"] for row in rows],
-    )
-    lost = {
-        (row["id"], row["node"], row["kind"]): ledger_path(row["gate"], row["kind"], row["rule"])
-        for row in told
-    }
-    for row in rows:
-        row["lost"] = lost.get((row["id"], row["node"], row["kind"]))
+        tally.add(judged)
+    return tally.facts(None if rule is None else rule.threshold)
 
 
 def _told(con: Any, path: str, examples: int) -> Json:

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.funnel import funnel_table
 from pipeline.inspection.show_recaptions import render_recaptions
-from pipeline.inspection.sql import SqlResult
 from pipeline.inspection.streams import Json
 from transforms.personal_data import MASKED
 
@@ -22,11 +22,6 @@ BAR = 20
 """Characters of the longest bar."""
 LIST_ROWS = 10
 """Languages, sites and rules that are shown; the JSON has more."""
-SQL_ROWS = 100
-CELL = 200
-"""Characters of a cell of a query's result that are shown."""
-MIN_CELL = 12
-"""Characters a column needs; where the terminal is narrower, rows are shown as lists."""
 
 _LEVELS = {False: " ▁▂▃▄▅▆▇█", True: " .:-=+*#@"}
 _UNSAFE = re.compile("[\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
@@ -58,36 +53,13 @@ def json_text(value: Any, indent: int | None = None) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def facts_json(facts: Json) -> str:
+def facts_json(facts: Json | list[Json]) -> str:
     """The facts as JSON."""
     return json_text(facts, indent=1)
 
 
-def sql_json(result: SqlResult) -> str:
-    """A query's result as a JSON array, an object a row and a row a line."""
-    rows = (json_text(dict(zip(result.columns, row, strict=True))) for row in result.rows)
-    return "[" + ",\n ".join(rows) + "]"
-
-
-def render_sql(result: SqlResult, console: Console) -> None:
-    """Print a query's result as a table, or as lists where the terminal is too narrow."""
-    shown = result.rows[:SQL_ROWS]
-    if len(result.columns) * MIN_CELL <= console.width or len(result.columns) == 1:
-        table = _table(*(printable(name) for name in result.columns))
-        for row in shown:
-            table.add_row(*(printable(value, CELL) for value in row))
-        console.print(table)
-    else:
-        for number, row in enumerate(shown, 1):
-            console.print(Text(f"row {number}", "bold"))
-            for name, value in zip(result.columns, row, strict=True):
-                console.print(Text("  ") + printable(name) + ": " + printable(value, CELL))
-    count = len(result.rows)
-    more = f", the first {SQL_ROWS:,} shown; --json gives all" if count > SQL_ROWS else ""
-    console.print(Text(f"{count:,} row{'' if count == 1 else 's'}{more}", "dim"))
-
-
-def _table(*columns: str | Text, right: Iterable[int] = ()) -> Table:
+def table_of(*columns: str | Text, right: Iterable[int] = ()) -> Table:
+    """An empty table; the columns at the positions `right` hold numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     numbers = set(right)
     for position, column in enumerate(columns):
@@ -100,9 +72,6 @@ def _table(*columns: str | Text, right: Iterable[int] = ()) -> Table:
 
 def render(facts: Json, console: Console) -> None:
     """Print what is in an output: problems, the funnel, then each stream."""
-    # Not at the top: it loads the recipes, and with them every step.
-    from pipeline.funnel import funnel_table
-
     console.print(Text("output ", "bold") + printable(facts["output"]), soft_wrap=True)
     recipe, inputs = facts["recipe"], facts["inputs"]
     if recipe is not None:
@@ -114,6 +83,8 @@ def render(facts: Json, console: Console) -> None:
         )
     for problem in facts["problems"]:
         console.print(Text("! ", "bold yellow") + printable(problem))
+    for note in facts["notes"]:
+        console.print(Text("  " + note, "dim"))
     if facts["stages"]:
         console.print()
         console.print(funnel_table(facts["stages"]))
@@ -150,12 +121,12 @@ def _render_images(facts: Json, console: Console) -> None:
         f"{facts['ok'] / urls:.1%} with an image, {size(facts['bytes'])}"
     )
     outcomes = facts["by_outcome"]
-    _render_bars("outcome", "urls", outcomes, len(outcomes), urls, console)
+    render_bars("outcome", "urls", outcomes, len(outcomes), urls, console)
     for what, rows, distinct in (
         ("host", facts["by_host"], facts["hosts"]),
         ("type", facts["by_type"], len(facts["by_type"])),
     ):
-        table = _table(what, "urls", "ok", "", "otherwise", right=(1, 2))
+        table = table_of(what, "urls", "ok", "", "otherwise", right=(1, 2))
         for row in rows[:LIST_ROWS]:
             share = row["ok"] / row["urls"]
             table.add_row(
@@ -181,13 +152,13 @@ def _render_contamination(facts: Json, console: Console) -> None:
     if not removed:
         return
     counts = ("items", "documents", "texts", "captions", "images")
-    table = _table("benchmark", *counts, right=range(1, len(counts) + 1))
+    table = table_of("benchmark", *counts, right=range(1, len(counts) + 1))
     for row in facts["by_benchmark"][:LIST_ROWS]:
         table.add_row(printable(row["benchmark"], 40), *(f"{row[name]:,}" for name in counts))
     if benchmarks > LIST_ROWS:
         table.add_row(Text(f"and {benchmarks - LIST_ROWS:,} more", "dim"))
     console.print(table)
-    table = _table("removed", "benchmark", "item", "match", "url")
+    table = table_of("removed", "benchmark", "item", "match", "url")
     for row in facts["rows"][:LIST_ROWS]:
         match = row["match"]
         if row["overlap"] is not None:
@@ -218,34 +189,35 @@ def _render_stream(stream: str, facts: Json, console: Console) -> None:
     console.print(Text(stream, "bold"))
     indexed = "text_length" in facts
     names = ["samples", "shards", "bytes", *(("images", "characters") if indexed else ())]
-    table = _table("split", *names, right=range(1, len(names) + 1))
+    table = table_of("split", *names, right=range(1, len(names) + 1))
     rows = [*facts["splits"].items()]
     if len(rows) != 1:
         rows.append(("all", facts))
     for split, numbers in rows:
         cells = (
-            size(numbers[name]) if name == "bytes" else _number(numbers[name]) for name in names
+            size(numbers[name]) if name == "bytes" else number(numbers[name]) for name in names
         )
         table.add_row(printable(split), *cells)
     console.print(table)
     if indexed and facts["samples"]:
-        console.print(_distributions(stream, facts, ascii_only))
+        console.print(distributions(stream, facts, ascii_only))
         _render_lists(facts, console)
     _render_rules(facts["judged"], console)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A number with commas; `?` where it is not known."""
     if value is None:
         return "?"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def _distributions(stream: str, facts: Json, ascii_only: bool) -> Table:
+def distributions(stream: str, facts: Json, ascii_only: bool) -> Table:
     """A row for each measure; the bars are its histogram, bins twice as wide from one to the next.
 
     Bins of the aspect ratio have edges of their own (`streams.ASPECT_EDGES`).
     """
-    table = _table("", "min", "median", "mean", "p95", "max", "histogram", right=range(1, 6))
+    table = table_of("", "min", "median", "mean", "p95", "max", "histogram", right=range(1, 6))
     text = "caption, chosen" if stream == "captioned" else "text"
     labels = {
         "text_length": f"{text} (chars)",
@@ -261,7 +233,7 @@ def _distributions(stream: str, facts: Json, ascii_only: bool) -> Table:
             continue
         counts = [entry["count"] for entry in values["histogram"]]
         keys = ("min", "median", "mean", "p95", "max")
-        table.add_row(label, *(_number(values[key]) for key in keys), spark(counts, ascii_only))
+        table.add_row(label, *(number(values[key]) for key in keys), spark(counts, ascii_only))
     return table
 
 
@@ -275,22 +247,34 @@ def spark(counts: Sequence[int], ascii_only: bool) -> Text:
 
 def _render_lists(facts: Json, console: Console) -> None:
     known = facts["samples_in_tables"]
-    _render_bars("language", "samples", facts["languages"], len(facts["languages"]), known, console)
-    _render_bars("site", "samples", facts["top_sites"], facts["sites"], known, console)
-    origins = facts.get("captions_by_origin", [])
+    if known is not None:
+        languages = facts["languages"]
+        render_bars("language", "samples", languages, len(languages), known, console)
+        render_bars("site", "samples", facts["top_sites"], facts["sites"], known, console)
+    origins = facts.get("captions_by_origin") or []
     total = sum(row["captions"] for row in origins)
-    _render_bars("origin", "captions", origins, len(origins), total, console)
+    render_bars("origin", "captions", origins, len(origins), total, console)
     if "image_shape" in facts:
         shapes = ", ".join(f"{count:,} {name}" for name, count in facts["image_shape"].items())
         console.print(Text(f"images: {shapes}"))
 
 
-def _render_bars(
+def render_bars(
     what: str, unit: str, rows: list[Json], distinct: int, total: int, console: Console
 ) -> None:
+    """Print the share of each row as a bar.
+
+    Args:
+        what: Names the rows, and the member of a row that holds its name.
+        unit: The member of a row that is counted.
+        rows: The rows, the largest first; `LIST_ROWS` of them are shown.
+        distinct: How many there are in all.
+        total: What shares are of.
+        console: Where to.
+    """
     if not rows:
         return
-    table = _table(what, unit, "share", "", right=(1, 2))
+    table = table_of(what, unit, "share", "", right=(1, 2))
     for row in rows[:LIST_ROWS]:
         share = row[unit] / total
         table.add_row(
@@ -323,7 +307,7 @@ def _render_rules(judged: Json, console: Console) -> None:
     ]
     if not tolls:
         return
-    table = _table("rejected: table", "rule", "rows", "of", "", right=(2, 3))
+    table = table_of("rejected: table", "rule", "rows", "of", "", right=(2, 3))
     for source, rule, rows, seen in tolls:
         bar = _bar(rows / seen, console.options.ascii_only)
         table.add_row(printable(source), printable(rule), f"{rows:,}", f"{seen:,}", bar)

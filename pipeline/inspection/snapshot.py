@@ -2,7 +2,10 @@
 
 Parts of other recipes lie beside those of the last run, so only what a snapshot names counts. What
 is missing becomes a line of `problems` and the rest is shown; what is there but unreadable is an
-error, for no number of such an output can be trusted.
+error, for no number of such an output can be trusted. (`tolerant` makes a line of that as well:
+whoever verifies wants to hear of everything.)
+
+The shards of an output may stand alone: `OUT/shards`, or the folder of one stream, copied or not.
 """
 
 import re
@@ -14,14 +17,15 @@ from typing import Annotated
 
 import msgspec
 
+from pipeline.inspection.shard_folders import INDEX, MANIFEST, read_file, shard_folders
 from pipeline.run_record import RUN_FILE, RUN_VERSION, STAGES
 from schemas.commits import Commit, commit_path
 from schemas.errors import InputError
-from schemas.shards import SCHEMA_VERSION, STREAMS, Manifest
+from schemas.shards import SCHEMA_VERSION, STREAMS, Manifest, parse_shard_name
 from schemas.tables import TABLES
 from transforms import storage
 
-_OWN_FOLDERS = ("commits", "tables", "packs", "shards")
+_RUN_FOLDERS = ("commits", "tables", "packs")
 _COMMITS_AT_ONCE = 512
 _READERS = 16
 
@@ -105,23 +109,54 @@ class Snapshot:
     indexes: dict[str, str] = field(default_factory=dict)
     """Stream -> its index, relative to the output."""
     problems: list[str] = field(default_factory=list)
-    """One line for each thing that is missing or does not fit."""
+    """One line for each thing that is missing or does not fit, but for shards."""
+    shard_problems: list[str] = field(default_factory=list)
+    """The same of shards, by their names and sizes."""
+    folders: dict[str, str] = field(
+        default_factory=lambda: {stream: f"shards/{stream}" for stream in STREAMS}
+    )
+    """Stream -> the folder of its shards, relative to the output; empty: the output itself."""
+    table_bytes: dict[str, int] = field(default_factory=dict)
+    """Table -> bytes of its files."""
+    packs: list[str] = field(default_factory=list)
+    """Names of the packs that its rows point into, sorted."""
+    tolerant: bool = False
+
+    @property
+    def all_problems(self) -> list[str]:
+        """What is wrong, shards included."""
+        return [*self.problems, *self.shard_problems]
+
+    def place(self, stream: str, name: str) -> str:
+        """The path of a file beside the shards of a stream, relative to the output."""
+        return "/".join(part for part in (self.folders[stream], name) if part)
+
+    def unreadable(self, error: InputError) -> None:
+        """Note a file that cannot be read; raises the error unless the snapshot is tolerant."""
+        if not self.tolerant:
+            raise error
+        self.problems.append(str(error))
 
 
-def read_snapshot(output: str) -> Snapshot:
-    """Find everything that the last run of an output published.
+class NoOutputError(InputError):
+    """A place without an output of Weft and without shards of one."""
+
+
+def read_snapshot(output: str, tolerant: bool = False) -> Snapshot:
+    """Find everything that the last run of an output published, or shards that stand alone.
+
+    Args:
+        output: Folder or URL of an output, of its shards, or of the shards of one stream.
+        tolerant: Note a commit or manifest that cannot be read as a problem.
 
     Raises:
         InputError: There is no output, or a record, commit or manifest is not what it should be;
             the message names the file.
     """
-    snapshot = Snapshot(output)
-    data = _read(output, RUN_FILE)
+    snapshot = Snapshot(output, tolerant=tolerant)
+    data = read_file(output, RUN_FILE)
     if data is None:
-        _check_place(output)
-        snapshot.problems.append(
-            f"{RUN_FILE} is missing: the run was stopped before its first stage ended"
-        )
+        _look_without_run(snapshot)
     else:
         snapshot.run = _decode_run(data, storage.join(output, RUN_FILE))
         _check_stages(snapshot.run, snapshot.problems)
@@ -132,31 +167,35 @@ def read_snapshot(output: str) -> Snapshot:
     return snapshot
 
 
-def _read(output: str, name: str) -> bytes | None:
-    url = storage.join(output, name)
-    try:
-        return storage.read_bytes(url)
-    except NotADirectoryError:
-        return None
-    except OSError as e:
-        raise InputError(f"{url}: cannot be read: {e}") from e
-
-
-def _check_place(output: str) -> None:
-    """Without a run record: is it at least a run that was stopped early?"""
+def _check_place(output: str) -> list[str]:
+    """The names in a folder without a run record; raises `InputError` where there is nothing."""
     fs, path = storage.resolve(output)
     try:
         if fs.isfile(path):
-            raise InputError(f"{output}: is a file, not an output of Weft")
+            raise NoOutputError(f"{output}: is a file, not an output of Weft")
         names = storage.list_names(output)
     except OSError as e:
         raise InputError(f"{output}: cannot be read: {e}") from e
-    if any(name in names for name in _OWN_FOLDERS):
-        return
     if not names:
         what = "is empty" if fs.exists(path) else "there is no such folder"
-        raise InputError(f"{output}: {what}")
-    raise InputError(f"{output}: no output of Weft ({RUN_FILE} is missing; it holds {names[0]!r})")
+        raise NoOutputError(f"{output}: {what}")
+    return names
+
+
+def _look_without_run(snapshot: Snapshot) -> None:
+    """Tell a run that has no record, or shards that stand alone; raises `InputError`."""
+    names = _check_place(snapshot.output)
+    if any(name in names for name in _RUN_FOLDERS):
+        has_shards = shard_folders(snapshot.output, ["shards"])
+        why = "the run was stopped before its first stage ended"
+        why = "what its stages did is not known" if has_shards else why
+        snapshot.problems.append(f"{RUN_FILE} is missing: {why}")
+        return
+    snapshot.folders = shard_folders(snapshot.output, names)
+    if not snapshot.folders:
+        raise NoOutputError(
+            f"{snapshot.output}: no output of Weft ({RUN_FILE} is missing; it holds {names[0]!r})"
+        )
 
 
 def _decode_run(data: bytes, url: str) -> RunRecord:
@@ -190,25 +229,39 @@ def _check_stages(run: RunRecord, problems: list[str]) -> None:
 
 def _add_tables(snapshot: Snapshot, stage: str, record: StageRecord) -> None:
     missing = []
+    packs = set(snapshot.packs)
     for name, data in _read_commits(snapshot.output, stage, record.snapshot):
         if data is None:
             missing.append(name)
             continue
         url = storage.join(snapshot.output, commit_path(stage, name))
         try:
-            commit = Commit.from_json(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-            raise InputError(f"{url}: not a commit record: {e}") from e
+            commit = _decode_commit(data)
+        except (msgspec.MsgspecError, ValueError) as e:
+            snapshot.unreadable(InputError(f"{url}: not a commit record: {e}"))
+            continue
         for table, files in commit.files.items():
-            for path in files.values():
-                if not _is_table_file(table, path):
-                    raise InputError(f"{url}: not a commit record: table {table!r}, file {path!r}")
-                snapshot.tables.setdefault(table, []).append(path)
+            snapshot.tables.setdefault(table, []).extend(files.values())
+        packs |= set(commit.packs)
     if missing:
         snapshot.problems.append(
             f"stage {stage}: {len(missing)} of {len(record.snapshot)} commit records are missing "
             f"({commit_path(stage, missing[0])})"
         )
+    snapshot.packs = sorted(packs)
+
+
+def _decode_commit(data: bytes) -> Commit:
+    """A commit whose files lie where they must; raises `MsgspecError` or `ValueError`."""
+    commit = Commit.from_json(data)
+    for table, files in commit.files.items():
+        for path in files.values():
+            if not _is_table_file(table, path):
+                raise ValueError(f"table {table!r}, file {path!r}")
+    for pack in commit.packs:
+        if not re.fullmatch(r"[0-9a-f]{32}\.tar", pack):
+            raise ValueError(f"pack {pack!r}")
+    return commit
 
 
 def _is_table_file(table: str, path: str) -> bool:
@@ -224,13 +277,13 @@ def _read_commits(output: str, stage: str, names: list[str]) -> Iterator[tuple[s
         for start in range(0, len(names), _COMMITS_AT_ONCE):
             some = names[start : start + _COMMITS_AT_ONCE]
             paths = [commit_path(stage, name) for name in some]
-            yield from zip(some, pool.map(partial(_read, output), paths), strict=True)
+            yield from zip(some, pool.map(partial(read_file, output), paths), strict=True)
 
 
 def _drop_missing(snapshot: Snapshot) -> None:
     """Leave out files that are gone, and say so; one listing a table."""
     for table, paths in sorted(snapshot.tables.items()):
-        there = set(storage.list_names(storage.join(snapshot.output, "tables", table)))
+        there = storage.list_sizes(storage.join(snapshot.output, "tables", table))
         kept = [path for path in paths if path.rpartition("/")[2] in there]
         if len(kept) < len(paths):
             first = next(path for path in paths if path not in kept)
@@ -239,35 +292,38 @@ def _drop_missing(snapshot: Snapshot) -> None:
                 f"({first})"
             )
         snapshot.tables[table] = kept
+        snapshot.table_bytes[table] = sum(there[path.rpartition("/")[2]] for path in kept)
 
 
 def _add_streams(snapshot: Snapshot) -> None:
     run, problems = snapshot.run, snapshot.problems
     published = run is not None and _has_run(run, "shard")
-    for stream in STREAMS:
-        folder = f"shards/{stream}"
-        data = _read(snapshot.output, f"{folder}/manifest.json")
-        sizes = _sizes(snapshot.output, folder)
-        if "index.parquet" in sizes:
-            snapshot.indexes[stream] = f"{folder}/index.parquet"
+    for stream, folder in snapshot.folders.items():
+        where = snapshot.place(stream, MANIFEST)
+        data = read_file(snapshot.output, where)
+        sizes = storage.list_sizes(storage.join(snapshot.output, folder))
+        if INDEX in sizes:
+            snapshot.indexes[stream] = snapshot.place(stream, INDEX)
         elif published or data is not None:
-            problems.append(f"{folder}/index.parquet is missing")
+            problems.append(f"{snapshot.place(stream, INDEX)} is missing")
         if data is None:
             if published or stream in snapshot.indexes:
-                problems.append(f"{folder}/manifest.json is missing")
+                problems.append(f"{where} is missing")
             continue
-        url = storage.join(snapshot.output, f"{folder}/manifest.json")
         try:
             manifest = Manifest.from_json(data)
-        except (InputError, UnicodeDecodeError) as e:
-            raise InputError(f"{url}: {e}") from e
+            for shard in manifest.shards:
+                parse_shard_name(shard.name)
+        except (InputError, ValueError) as e:
+            snapshot.unreadable(InputError(f"{storage.join(snapshot.output, where)}: {e}"))
+            continue
         snapshot.manifests[stream] = manifest
         if run is not None and manifest.recipe_fingerprint != run.recipe.fingerprint:
             problems.append(
                 f"{stream}: its shards are of recipe {manifest.recipe_fingerprint[:12]}, the last "
                 f"run was of {run.recipe.fingerprint[:12]}"
             )
-        problems += _compare_shards(stream, manifest, sizes)
+        snapshot.shard_problems += _compare_shards(snapshot, stream, manifest, sizes)
 
 
 def _has_run(run: RunRecord, stage: str) -> bool:
@@ -275,17 +331,9 @@ def _has_run(run: RunRecord, stage: str) -> bool:
     return stage in run.stages and bool(run.stages[stage].snapshot)
 
 
-def _sizes(output: str, folder: str) -> dict[str, int]:
-    """Names and sizes of the files in a folder below an output; empty where there is none."""
-    fs, path = storage.resolve(storage.join(output, folder))
-    try:
-        entries = fs.ls(path, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    return {entry["name"].rpartition("/")[2]: entry["size"] or 0 for entry in entries}
-
-
-def _compare_shards(stream: str, manifest: Manifest, sizes: dict[str, int]) -> Iterator[str]:
+def _compare_shards(
+    snapshot: Snapshot, stream: str, manifest: Manifest, sizes: dict[str, int]
+) -> Iterator[str]:
     """What the folder holds and what the manifest says of it; no tar is opened."""
     listed = {shard.name: shard.bytes for shard in manifest.shards}
     found = {name: size for name, size in sizes.items() if name.endswith(".tar")}
@@ -298,7 +346,7 @@ def _compare_shards(stream: str, manifest: Manifest, sizes: dict[str, int]) -> I
         ),
     ):
         if names:
-            yield f"{stream}: {len(names)} shards {what} (shards/{stream}/{min(names)})"
+            yield f"{stream}: {len(names)} shards {what} ({snapshot.place(stream, min(names))})"
 
 
 def known_tables() -> list[str]:

@@ -16,8 +16,8 @@ from pipeline.inspection.database import (
     open_database,
     view_files,
 )
-from pipeline.inspection.snapshot import read_snapshot
-from schemas.errors import UserError
+from pipeline.inspection.snapshot import Snapshot, read_snapshot
+from schemas.errors import InputError, UserError
 
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 """Size of a query's result, as JSON, above which it is refused."""
@@ -63,26 +63,39 @@ def run_sql(output: str, query: str) -> SqlResult:
         try:
             return _fetch(con, query)
         except duckdb.Error as e:
-            views = view_files(snapshot)
-            if not isinstance(e, _NO_FILE_CLASSES) and not first_line(e).startswith(_REFUSED):
-                files = all_files(views.values())
-                named = [file for file in files if file in str(e)]
-                broken = broken_file(snapshot, named or files)
-                if broken is not None:
-                    raise broken from e
-            tables = ", ".join(sorted(views))
+            broken = file_of_error(snapshot, e)
+            if broken is not None:
+                raise broken from e
+            tables = ", ".join(sorted(view_files(snapshot)))
             raise UserError(f"--sql: {first_line(e)} (tables: {tables})") from e
+
+
+def file_of_error(
+    snapshot: Snapshot, error: duckdb.Error, only_named: bool = False
+) -> InputError | None:
+    """The broken file that made a query fail, as an error that names it; None for any other.
+
+    Args:
+        snapshot: The files.
+        error: What DuckDB says.
+        only_named: Look at the files that it names, and do not read all where it names none.
+    """
+    if isinstance(error, _NO_FILE_CLASSES) or first_line(error).startswith(_REFUSED):
+        return None
+    files = all_files(view_files(snapshot).values())
+    named = [file for file in files if file in str(error)]
+    return broken_file(snapshot, named if named or only_named else files)
 
 
 def _fetch(con: Any, query: str) -> SqlResult:
     if con.execute(query) is None or con.description is None:
         raise UserError("--sql: no query")
-    columns = _distinct([column[0] for column in con.description])
+    columns = distinct_names([column[0] for column in con.description])
     rows: list[list[Any]] = []
     size = 0
     while some := con.fetchmany(256):
         for row in some:
-            plain = [_plain(value) for value in row]
+            plain = [plain_value(value) for value in row]
             size += len(msgspec.json.encode(plain))
             rows.append(plain)
         if size > MAX_RESULT_BYTES:
@@ -93,7 +106,7 @@ def _fetch(con: Any, query: str) -> SqlResult:
     return SqlResult(columns, rows)
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct_names(names: list[str]) -> list[str]:
     """Names told apart by a number, as keys of a JSON object must be."""
     found: list[str] = []
     for name in names:
@@ -105,7 +118,7 @@ def _distinct(names: list[str]) -> list[str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A value of DuckDB as JSON has it: bytes as hex, dates in ISO 8601, no number lost."""
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -118,7 +131,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, dict):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        return {str(plain_value(key)): plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     return str(value)

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from beam_runner import main
-from pipeline.inspection import explain, render_explanation
+from pipeline.inspection.explain import explain
+from pipeline.inspection.show_explanation import render_explanation
 from pipeline.plan import make_plan
 from pipeline.run import RunOptions
 from tests.small_crawl import write_pages

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from beam_runner import main
-from pipeline.inspection import explain, render_explanation
+from pipeline.inspection.explain import explain
+from pipeline.inspection.show_explanation import render_explanation
 from schemas.errors import InputError
 from tests.small_crawl import write_pages
 from transforms.minhash import MinHashConfig, estimate_similarity, signatures

@@ -2,8 +2,9 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,212 +13,23 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 from rich.console import Console
 
-from pipeline.inspection import (
-    database,
-    facts_json,
-    files,
-    inspect_output,
-    render,
-    render_sql,
-    run_sql,
-    show,
-    snapshot,
-    sql,
-    sql_json,
-)
+from beam_runner import main
+from pipeline.inspection import database, facts, files, show, snapshot, sql, streams
+from pipeline.inspection.facts import inspect_output
+from pipeline.inspection.show import facts_json, render
+from pipeline.inspection.show_sql import render_sql, sql_json
+from pipeline.inspection.sql import run_sql
 from pipeline.run_record import STAGES
-from schemas.commits import Commit, TableCounts, commit_path
+from schemas.commits import Commit, commit_path
 from schemas.errors import InputError, UserError
-from schemas.ids import image_key
-from schemas.rows import Caption, IndexRow, LedgerRow, Sample, SampleImage
-from schemas.shards import STREAMS, Manifest, ShardEntry, ShardFormat, sample_key, shard_name
-from schemas.tables import schema_of, to_batch
+from schemas.shards import STREAMS
+from schemas.tables import schema_of
+from tests.small_output import EVIL, RECIPE, Output, build, parquet, text
 from transforms import storage
-from transforms.shards import write_shard
-from transforms.sink import Part, PartSink
 
-RECIPE = "ab" * 16
-EVIL = "\x1b[31m[bold]evil[/bold]\x9b2J\u202e.example\r\n"
-
-
-def jpeg(width: int, height: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), (200, 30, 30)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def parquet(rows: pa.Table, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(rows, buffer, **options)
-    return buffer.getvalue()
-
-
-@dataclass
-class Output:
-    """An output under construction."""
-
-    url: str
-    images: dict[str, bytes] = field(default_factory=dict)
-    commits: dict[str, list[Commit]] = field(default_factory=dict)
-
-    def image(self, width: int, height: int) -> SampleImage:
-        data = jpeg(width, height)
-        import hashlib
-
-        key = image_key(hashlib.sha256(data).hexdigest())
-        self.images[key] = data
-        return SampleImage(key, "p", 0, len(data), width, height, "jpeg", "RGB", 1, 1)
-
-    def part(self, stage: str, name: str, fill: Callable[[PartSink], None], fp: str = "f0") -> str:
-        with PartSink(stage, self.url, Part(name, fp)) as sink:
-            fill(sink)
-            self.commits.setdefault(stage, []).append(sink.publish())
-        return f"{name}-{fp}"
-
-    def publish(self, stream: str, samples: list[Sample]) -> None:
-        """Write shards, index and manifest of a stream."""
-        entries, rows = [], []
-        groups: dict[tuple[str, int], list[Sample]] = {}
-        for sample in sorted(samples, key=lambda sample: (sample.split, sample.shard, sample.key)):
-            groups.setdefault((sample.split, sample.shard), []).append(sample)
-        for (split, number), members in groups.items():
-            name = shard_name(split, number)
-            with storage.publish(f"{self.url}/shards/{stream}/{name}") as out:
-                result = write_shard(
-                    members, lambda image: self.images[image.image_key], ShardFormat(), out, _never
-                )
-            rows += result.index
-            entries.append(ShardEntry(name, result.samples, result.bytes, result.sha256))
-        with storage.publish(f"{self.url}/shards/{stream}/index.parquet") as file:
-            pq.write_table(pa.Table.from_batches([to_batch(rows, IndexRow)]), file)
-        manifest = Manifest(stream, RECIPE, {"train": 0}, entries)
-        storage.write_bytes(
-            f"{self.url}/shards/{stream}/manifest.json", manifest.to_json().encode()
-        )
-
-    def finish(self, **changes: Any) -> None:
-        """Write `run.json` over everything committed."""
-        stages = {}
-        for stage in STAGES:
-            commits = self.commits.get(stage, [])
-            tables: dict[str, TableCounts] = {}
-            for commit in commits:
-                for table, counts in commit.counts.items():
-                    tables.setdefault(table, TableCounts(rejected={}, failed={})).add(counts)
-            stages[stage] = {
-                "status": "done",
-                "seconds": 1.5,
-                "parts": len(commits),
-                "tables": {name: counts.as_json() for name, counts in tables.items()},
-                "facts": {},
-                "snapshot": sorted(commit.name for commit in commits),
-            }
-        record = {
-            "run_version": 1,
-            "schema_version": 1,
-            "versions": {"duckdb": "2"},
-            "recipe": {"name": "demo", "fingerprint": RECIPE, "values": {}},
-            "inputs": [{"source": "a.warc", "bytes": 1000}, {"source": "b.warc", "bytes": 24}],
-            "stages": stages,
-        } | changes
-        storage.write_bytes(f"{self.url}/run.json", json.dumps(record).encode())
-
-    def edit_run(self, edit: Callable[[dict[str, Any]], Any]) -> None:
-        record = json.loads(storage.read_bytes(f"{self.url}/run.json") or b"")
-        edit(record)
-        storage.write_bytes(f"{self.url}/run.json", json.dumps(record).encode())
-
-    def remove(self, name: str) -> None:
-        fs, path = storage.resolve(f"{self.url}/{name}")
-        fs.rm(path, recursive=True)
-
-
-def _never(sample: Sample, error: Exception) -> None:
-    raise error
-
-
-def captioned(
-    out: Output, number: int, site: str, language: str, size: tuple[int, int],
-    captions: list[tuple[str, str]], split: str = "train",
-) -> Sample:  # fmt: skip
-    key = sample_key("captioned", number)
-    facts = {
-        "key": key,
-        "site": site,
-        "language": language,
-        "captions": [{"origin": origin, "text": text} for origin, text in captions],
-    }
-    text = captions[0][1]
-    return Sample("captioned", split, 0, key, text, json.dumps(facts), len(text),
-                  [out.image(*size)])  # fmt: skip
-
-
-def interleaved(out: Output, number: int, site: str, sizes: list[tuple[int, int]]) -> Sample:
-    key = sample_key("interleaved", number)
-    names = [f"{position:02d}.jpg" for position in range(len(sizes))]
-    layout = {"key": key, "site": site, "language": "en", "texts": ["abc", *[None] * len(sizes)],
-              "images": [None, *names]}  # fmt: skip
-    images = [out.image(*size) for size in sizes]
-    return Sample("interleaved", "train", 0, key, None, json.dumps(layout), 3, images)
-
-
-def text(number: int, site: str, characters: int) -> Sample:
-    key = sample_key("text", number)
-    facts = json.dumps({"key": key, "site": site, "language": "de"})
-    return Sample("text", "train", 0, key, "x" * characters, facts, characters)
-
-
-def build(url: str) -> Output:
-    """Four captioned samples in two splits, two documents, and one text."""
-    out = Output(url)
-    samples = [
-        captioned(out, 1, "a.example", "en", (64, 32), [("alt", "x" * 10), ("title", "y" * 4)]),
-        captioned(out, 2, "a.example", "en", (32, 64), [("alt", "x" * 20)]),
-        captioned(out, 3, "b.example", "de", (48, 48), [("figcaption", "x" * 30)]),
-        captioned(out, 4, EVIL, "en", (200, 32), [("alt", "ü" * 100)], "validation"),
-        interleaved(out, 1, "a.example", [(64, 32)]),
-        interleaved(out, 2, "c.example", [(64, 32), (32, 64), (48, 48)]),
-        text(1, "d.example", 7),
-    ]
-
-    def extract(sink: PartSink) -> None:
-        sink.seen("captions", 3)
-        for number in range(2):
-            sink.keep("captions", Caption(f"c{number}", "d", "u", "i", EVIL, "alt", number))
-        sink.fail("captions", "c2", InputLikeError("no [red]text"))
-
-    def shard(sink: PartSink) -> None:
-        for sample in samples:
-            sink.seen("samples")
-            sink.keep("samples", sample)
-        sink.seen("captions", 9)
-        sink.count("captions", kept=4, rejected={"min_side": 3, "aspect": 1})
-        sink.reject(
-            "captions",
-            LedgerRow("shard.captioned", "caption", "c9", None, "words", True, 1.0, None, "min=2"),
-        )
-
-    out.part("extract", "a", extract)
-    out.part("dedup", "clusters-all", lambda sink: None)
-    out.part("refs", "images-00000", lambda sink: None)
-    out.part("shard", "samples-a", shard)
-    # A part of another recipe lies beside: nothing names it.
-    stale = Output(url, out.images)
-    stale.part("shard", "samples-a", lambda sink: sink.write_row("samples", samples[0]), fp="old")
-    stale.part("extract", "a", extract, fp="old")
-    for stream in STREAMS:
-        out.publish(stream, [sample for sample in samples if sample.stream == stream])
-    out.finish()
-    return out
-
-
-class InputLikeError(Exception):
-    """Stands for a `DataError`."""
-
-    error = "RecordError"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -521,6 +333,31 @@ def wrong_index(out: Output) -> None:
         pq.write_table(pa.table({"key": ["a"]}), file)
 
 
+def other_index(change: Callable[[pa.Table], pa.Table]) -> Callable[[Output], None]:
+    def damage(out: Output) -> None:
+        url = f"{out.url}/shards/captioned/index.parquet"
+        rows = change(pq.read_table(url))
+        with storage.publish(url) as file:
+            pq.write_table(rows, file)
+
+    return damage
+
+
+def without_values(rows: pa.Table) -> pa.Table:
+    at = rows.schema.get_field_index("text_length")
+    return rows.set_column(at, "text_length", pa.nulls(len(rows), pa.int64()))
+
+
+def as_text(rows: pa.Table) -> pa.Table:
+    at = rows.schema.get_field_index("images")
+    return rows.set_column(at, "images", pa.array(["1"] * len(rows)))
+
+
+def uneven(rows: pa.Table) -> pa.Table:
+    at = rows.schema.get_field_index("widths")
+    return rows.set_column(at, "widths", pa.array([[1, 2]] * len(rows)))
+
+
 def cut_samples(out: Output) -> None:
     """Damage data pages and leave the footer whole."""
     name = f"{out.url}/tables/samples/samples-a-f0.parquet"
@@ -565,6 +402,9 @@ CORRUPT = {
     "a manifest": (broken("shards/text/manifest.json"), "text/manifest.json: not a manifest"),
     "an index": (broken("shards/text/index.parquet"), "text/index.parquet: cannot be read"),
     "an index of something else": (wrong_index, "index.parquet: not an index: no column shard"),
+    "an index with a null": (other_index(without_values), "index.parquet: cannot be read"),
+    "an index of other types": (other_index(as_text), "index.parquet: cannot be read"),
+    "an index of odd sizes": (other_index(uneven), "8 widths beside 4 heights"),
     "samples": (broken("tables/samples/samples-a-f0.parquet"), "samples-a-f0.parquet: cannot be"),
     "samples inside": (cut_samples, "samples-a-f0.parquet: cannot be read"),
 }  # fmt: skip
@@ -729,3 +569,145 @@ def test_place_without_output_is_one_clear_line(
 def test_unknown_protocol_is_one_clear_line() -> None:
     with pytest.raises(UserError, match=r"nowhere://x/.*: cannot be opened"):
         inspect_output("nowhere://x")
+
+
+# --- parts of an output
+
+
+def test_one_stream_is_told_with_its_tables(out: Output) -> None:
+    whole, facts = inspect_output(out.url), inspect_output(out.url, ["text"])
+    assert list(facts["streams"]) == ["text"]
+    assert facts["streams"]["text"] == whole["streams"]["text"]
+    assert "captions" in whole["stages"]["shard"]["tables"]
+    assert list(facts["stages"]["shard"]["tables"]) == ["samples"]
+    assert facts["stages"]["extract"]["tables"] == {}
+    captions = inspect_output(out.url, ["captioned", "text"])
+    assert captions["stages"] == whole["stages"]
+    assert list(captions["streams"]) == ["captioned", "text"]
+
+
+@pytest.mark.parametrize("folder", ["shards", "shards/captioned", "copy"])
+def test_shards_alone_are_told_from_their_index(out: Output, folder: str) -> None:
+    if folder == "copy":
+        fs, root = storage.resolve(out.url)
+        fs.mv(f"{root}/shards/captioned", f"{root}/elsewhere/copy", recursive=True)
+        folder = "elsewhere/copy"
+    facts = inspect_output(f"{out.url}/{folder}")
+    assert facts["problems"] == []
+    assert facts["recipe"] is None
+    stream = facts["streams"]["captioned"]
+    assert (stream["samples"], stream["shards"], stream["characters"]) == (4, 2, 160)
+    assert stream["text_length"]["median"] == 20
+    assert (stream["languages"], stream["caption_length"]) == (None, None)
+    assert list(facts["streams"]) == (list(STREAMS) if folder == "shards" else ["captioned"])
+    assert "caption, chosen" in printed(facts)
+    query = "SELECT sum(images) FROM index_captioned"
+    assert run_sql(f"{out.url}/{folder}", query).rows == [[4]]
+
+
+def test_problems_of_shards_alone_are_told(local: Output) -> None:
+    local.remove("shards/captioned/manifest.json")
+    local.remove("shards/captioned/train-000000.tar")
+    local.remove("shards/text/train-000000.tar")
+    assert inspect_output(f"{local.url}/shards")["problems"] == [
+        "captioned/manifest.json is missing", "text: 1 shards are missing (text/train-000000.tar)"
+    ]  # fmt: skip
+    facts = inspect_output(f"{local.url}/shards/captioned")
+    assert facts["problems"] == ["manifest.json is missing"]
+    assert facts["streams"]["captioned"]["samples"] == 4
+
+
+def test_lost_run_record_is_told_and_the_shards_shown(local: Output) -> None:
+    local.remove("run.json")
+    facts = inspect_output(local.url)
+    assert facts["problems"] == ["run.json is missing: what its stages did is not known"]
+    assert facts["streams"]["captioned"]["samples"] == 4
+    assert facts["streams"]["captioned"]["languages"] is None
+
+
+def test_large_table_of_samples_is_read_only_when_asked(sound: Output) -> None:
+    size = snapshot.read_snapshot(sound.url).table_bytes["samples"]
+    whole = inspect_output(sound.url)
+    assert inspect_output(sound.url, samples_limit=size) == whole
+    facts = inspect_output(sound.url, samples_limit=size - 1)
+    assert facts["notes"] == [
+        f"languages, sites and captions were not counted: table samples has {size:,} bytes; "
+        "--full reads it"
+    ]
+    assert facts["complete"] is True
+    stream = facts["streams"]["captioned"]
+    left_out = {"languages", "sites", "top_sites", "samples_in_tables", "caption_length",
+                "captions_by_origin"}  # fmt: skip
+    expected = whole["streams"]["captioned"] | dict.fromkeys(left_out)
+    assert stream == expected
+    shown = printed(facts)
+    assert "--full reads it" in shown
+    assert "language" not in shown.partition("captioned")[2]
+
+
+def test_index_is_all_that_is_read_of_shards(out: Output) -> None:
+    fs, root = storage.resolve(out.url)
+    tars = [path for path in fs.find(f"{root}/shards") if path.endswith(".tar")]
+    whole = inspect_output(out.url)
+    for path in tars:
+        size = fs.size(path)
+        fs.pipe_file(path, bytes(size))
+    assert inspect_output(out.url) == whole
+
+
+def test_index_of_many_row_groups_has_the_same_measures(
+    local: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = inspect_output(local.url)
+    url = f"{local.url}/shards/captioned/index.parquet"
+    rows = pq.read_table(url)
+    with storage.publish(url) as file:
+        pq.write_table(rows, file, row_group_size=1)
+    for read in (1, 3, 1000):
+        monkeypatch.setattr(streams, "_READ_ROWS", read)
+        assert inspect_output(local.url) == whole
+
+
+def test_numbers_of_shards_need_neither_duckdb_nor_pandas(sound: Output) -> None:
+    code = (
+        "import sys; from pipeline.inspection import inspect_output; "
+        f"inspect_output({sound.url + '/shards'!r}); "
+        "sys.exit(str(sorted({'duckdb', 'pandas', 'apache_beam'} & set(sys.modules)) or '') or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_command_tells_of_one_stream_and_of_shards_alone(
+    sound: Output, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", sound.url, "--stream", "text", "--stream", "captioned", "--json"]) == 0
+    assert list(json.loads(capfd.readouterr().out)["streams"]) == ["captioned", "text"]
+    assert main(["inspect", f"{sound.url}/shards/text"]) == 0
+    told = capfd.readouterr().out
+    assert "text (chars)" in told
+    assert "captioned" not in told
+    assert main(["diff", sound.url, f"{sound.url}/shards"]) == 2
+    assert main(["explain", f"{sound.url}/shards", "0123456789"]) == 2
+
+
+@pytest.mark.parametrize("place", ["missing", "empty"])
+def test_command_ends_with_2_where_there_is_nothing(
+    place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for options in ([], ["--json"], ["--random", "1"], ["--sample", "0" * 8], ["--verify"]):
+        assert main(["inspect", str(tmp_path / place), *options]) == 2
+        told = capfd.readouterr()
+        assert told.out == ""
+        assert told.err.count("\n") == 1
+        assert str(tmp_path / place) in told.err
+
+
+def test_command_reads_the_whole_table_when_asked(
+    sound: Output, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "SAMPLES_LIMIT", 10)
+    assert main(["inspect", sound.url]) == 0
+    assert "--full reads it" in capfd.readouterr().out
+    assert main(["inspect", sound.url, "--full", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == inspect_output(sound.url)

@@ -1,9 +1,12 @@
 """Formats by their first bytes, and the root element of SVG."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from tests.conftest import hang_guard
-from transforms.image_headers import format_of, is_svg, looks_like_image
+from transforms.image_headers import format_of, is_svg, looks_like_image, stored_size
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,32 @@ def test_is_svg_looks_at_the_root(data, expected):
 def test_looks_like_image_goes_by_magic_bytes(data, expected):
     assert looks_like_image(data) is expected
     assert format_of(data) is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (300, 17), (65, 4000)])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
+def test_stored_size_is_what_the_decoder_says(form: str, size: tuple[int, int]) -> None:
+    for mode, options in (("RGB", {}), ("L", {}), ("RGB", {"lossless": True, "progressive": True})):
+        sink = io.BytesIO()
+        Image.new(mode, size, 90).save(sink, form, **options)
+        assert stored_size(sink.getvalue()) == size
+
+
+def test_stored_size_passes_over_thumbnails_and_fill_bytes() -> None:
+    sink, small = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (8, 8)).save(small, "JPEG")
+    Image.new("RGB", (40, 30)).save(sink, "JPEG", exif=b"Exif\0\0" + small.getvalue())
+    data = sink.getvalue()
+    assert stored_size(data) == (40, 30)
+    assert stored_size(data[:2] + b"\xff\xff" + data[2:]) == (40, 30)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
+def test_stored_size_of_a_cut_file_is_none_or_right(form: str) -> None:
+    sink = io.BytesIO()
+    Image.new("RGB", (40, 30), 9).save(sink, form)
+    data = sink.getvalue()
+    for end in range(min(len(data), 400)):
+        assert stored_size(data[:end]) in (None, (40, 30))
+    assert stored_size(b"no image") is None
+    assert stored_size(b"\xff\xd8\xff" + bytes(50)) is None

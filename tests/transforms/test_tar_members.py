@@ -66,12 +66,12 @@ def test_every_dialect_gives_its_members(kind: int, long: bool) -> None:
 
 def test_old_tar_without_magic_is_read() -> None:
     data = header(magic=b"", size=b"4", type=b"\0") + b"abcd" + bytes(508) + END
-    assert read(data) == [Member("x.txt", 0, b"abcd")]
+    assert read(data) == [Member("x.txt", 0, b"abcd", 4)]
 
 
 def test_number_in_base_256_is_read() -> None:
     data = header(size=b"\x80" + bytes(9) + b"\x00\x04") + b"abcd" + bytes(508) + END
-    assert read(data) == [Member("x.txt", 0, b"abcd")]
+    assert read(data) == [Member("x.txt", 0, b"abcd", 4)]
 
 
 def test_compressed_tar_is_read() -> None:
@@ -149,7 +149,7 @@ def test_sparse_file_in_pax_is_refused() -> None:
 
 
 def test_pax_header_overrides_name_and_size() -> None:
-    assert read(pax({"path": "b/other.txt"})) == [Member("b/other.txt", 0x400, b"data")]
+    assert read(pax({"path": "b/other.txt"})) == [Member("b/other.txt", 0x400, b"data", 4)]
     assert read(pax({"size": "4"}))[0].data == b"data"
 
 
