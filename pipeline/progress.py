@@ -1,10 +1,11 @@
-"""Progress of a stage: one live line on a terminal, plain lines in a log.
+"""Progress of a stage: one live line on a terminal, plain lines in a log, or a JSON object a line.
 
-Beam's metrics cannot be read before a pipeline ends, so the line counts commit records, and the
-rows that workers note in heartbeat files.
+Beam's metrics cannot be read before a pipeline ends, so the line counts commit records and the rows
+in them that failed, and the rows that workers note in heartbeat files.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -12,53 +13,83 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.5
 
-Count = Callable[[], int]
+LogFormat = Literal["text", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How far a step is."""
+
+    parts: int
+    failed: int = 0
+    """Rows of those parts that failed."""
 
 
 class Progress:
-    """Reports stages to a stream; `quiet` reports nothing."""
+    """Reports stages to a stream; `quiet` reports nothing.
 
-    def __init__(self, quiet: bool = False) -> None:
+    Args:
+        quiet: Say nothing.
+        log_format: `text` for people; `json` for programs: every line an object with `event`,
+            which is `message` (`text`), `progress` (of a step: `step`, `parts`, `of`, `rows`,
+            `rows_per_second`, `failed`, `seconds`, `seconds_left` or null) or `stage` (of one that
+            has ended: `stage`, `parts_run`, `parts`, `seconds`).
+    """
+
+    def __init__(self, quiet: bool = False, log_format: LogFormat = "text") -> None:
         # Whoever closed the stream wants to hear nothing.
         self._quiet = quiet or sys.stderr is None
-        self._live = not self._quiet and sys.stderr.isatty()
+        self._json = log_format == "json"
+        self._live = not self._quiet and not self._json and sys.stderr.isatty()
 
     def say(self, line: str) -> None:
         """Print a line of its own."""
-        if not self._quiet:
-            sys.stderr.write(f"\r\x1b[K{line}\n" if self._live else f"{line}\n")
-            sys.stderr.flush()
+        self._tell(line, {"event": "message", "text": line})
+
+    def stage(self, name: str, ran: int, parts: int, seconds: float) -> None:
+        """Say that a stage has ended."""
+        what = f"{ran} of {parts} parts run" if ran else "up to date"
+        facts = {"stage": name, "parts_run": ran, "parts": parts, "seconds": round(seconds, 3)}
+        self._tell(f"{name}: {what}, {seconds:.1f} s", {"event": "stage", **facts})
+
+    def _tell(self, line: str, event: dict[str, object]) -> None:
+        if self._quiet:
+            return
+        text = json.dumps(event) if self._json else line
+        sys.stderr.write(f"\r\x1b[K{text}\n" if self._live else f"{text}\n")
+        sys.stderr.flush()
 
     @contextlib.contextmanager
-    def step(self, name: str, total: int, done: Count) -> Iterator[str]:
-        """Report a step of `total` parts while the block runs; gives the heartbeat folder."""
+    def step(
+        self, name: str, total: int, done: Callable[[], Done], unit: str = "parts"
+    ) -> Iterator[str]:
+        """Report a step of `total` parts while the block runs; gives the heartbeat folder.
+
+        Args:
+            name: Of the step.
+            total: Its parts.
+            done: Tells how many are done.
+            unit: What they are called.
+        """
         folder = tempfile.mkdtemp(prefix="weft-heartbeats-")
         stop = threading.Event()
         begin = time.monotonic()
-        first = done()
-
-        def line() -> str:
-            seconds = time.monotonic() - begin
-            finished = done()
-            rows = _rows(folder)
-            rate = f", {rows / seconds:,.0f} rows/s" if rows and seconds else ""
-            left = ""
-            if finished > first and finished < total:
-                left = f", {_span((total - finished) * seconds / (finished - first))} left"
-            return f"{name}: {finished}/{total} parts{rate}{left}, {_span(seconds)}"
+        first = done().parts
 
         def report() -> None:
             while not stop.wait(LIVE_SECONDS if self._live else PLAIN_SECONDS):
-                text = line()
+                line, event = _told(name, unit, total, first, done(), _rows(folder), begin)
                 if self._live:
-                    sys.stderr.write(f"\r\x1b[K{text}")
+                    sys.stderr.write(f"\r\x1b[K{line}")
                     sys.stderr.flush()
                 else:
-                    self.say(text)
+                    self._tell(line, event)
 
         thread = threading.Thread(target=report, name="progress", daemon=True)
         if not self._quiet:
@@ -73,6 +104,37 @@ class Progress:
                 sys.stderr.write("\r\x1b[K")
                 sys.stderr.flush()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(
+    name: str, unit: str, total: int, first: int, done: Done, rows: int, begin: float
+) -> tuple[str, dict[str, object]]:
+    """How far a step is, as a line and as an event.
+
+    Args:
+        name: Of the step.
+        unit: What its parts are called.
+        total: Parts of it.
+        first: Parts that were there when it began.
+        done: What is there now.
+        rows: Rows that workers have handled.
+        begin: When it began, by the monotonic clock.
+    """
+    seconds = time.monotonic() - begin
+    rate = rows / seconds if seconds else 0.0
+    left = None
+    if first < done.parts < total:
+        left = (total - done.parts) * seconds / (done.parts - first)
+    line = f"{name}: {done.parts}/{total} {unit}"
+    line += f", {rate:,.0f} rows/s" if rows else ""
+    line += f", {done.failed:,} failed" if done.failed else ""
+    line += f", {_span(left)} left" if left is not None else ""
+    event: dict[str, object] = {
+        "event": "progress", "step": name, "parts": done.parts, "of": total, "rows": rows,
+        "rows_per_second": round(rate, 1), "failed": done.failed, "seconds": round(seconds, 1),
+        "seconds_left": None if left is None else round(left, 1),
+    }  # fmt: skip
+    return f"{line}, {_span(seconds)}", event
 
 
 def _rows(folder: str) -> int:

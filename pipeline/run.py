@@ -18,10 +18,17 @@ from pipeline.budgets import check_stage
 from pipeline.contamination_steps import find_tables
 from pipeline.earlier import find_earlier
 from pipeline.inputs import find_inputs
-from pipeline.progress import Progress
+from pipeline.progress import LogFormat, Progress
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.run_record import RUN_FILE, RUN_VERSION, STAGES, read_run, write_run
-from pipeline.run_steps import LOG_FOLDER, run_loop, run_rounds, run_step, watched
+from pipeline.run_steps import (
+    LOG_FOLDER,
+    CommittedParts,
+    run_loop,
+    run_rounds,
+    run_step,
+    watched,
+)
 from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
 from pipeline.stages import STEPS
 from pipeline.state import (
@@ -72,6 +79,7 @@ class RunOptions:
     processes: bool = False
     beam_options: Sequence[str] = ()
     quiet: bool = False
+    log_format: LogFormat = "text"
     against: Sequence[str] = ()
     """Earlier outputs whose pages must not come again."""
 
@@ -189,7 +197,7 @@ def execute(options: RunOptions) -> RunState:
     if not runner.in_process:
         start_stage_server()
     state = prepare(options)
-    progress = Progress(options.quiet)
+    progress = Progress(options.quiet, options.log_format)
     wanted = check_stages(options.stages)
     last = STAGES.index(wanted[-1]) if wanted else -1
     check_left_out(state, wanted, last)
@@ -323,8 +331,7 @@ def _stage(
                 state.record["stages"][later]["status"] = "stale"
     write_run(state.output, state.record)
     if wanted:
-        what = f"{ran} of {len(commits)} parts run" if ran else "up to date"
-        progress.say(f"{stage}: {what}, {seconds:.1f} s")
+        progress.stage(stage, ran, len(commits), seconds)
     facts = state.record["stages"][stage]["facts"]
     check_stage(stage, state.recipe, tables, facts, state.asked)
 
@@ -340,16 +347,11 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
         unsound = publish.unsound_shards(state.output, found)
         storage.remove(marker)
         publish.delete_records(state.output, sorted(unsound))
-        folder = storage.join(state.output, "commits", publish.STAGE)
-
-        def done() -> int:
-            names = storage.list_names(folder)
-            return sum(name.startswith("shard-") for name in names)
-
+        done = CommittedParts(state.output, publish.STAGE, lambda name: name.startswith("shard-"))
         with progress.step("shard, write", len(plan.parts), done) as heartbeats:
             if plan.parts:
                 build = publish.write_graph(state, plan)
-                run_graph(publish.STAGE, build, watched(state, runner, heartbeats))
+                run_graph(publish.STAGE, build, watched(state, runner, heartbeats), progress.say)
         found, stale = publish.shard_commits(state.output, plan)
         lost = sorted(plan.parts - set(found))
         if lost:

@@ -1,15 +1,15 @@
 """One step of a run, or its rounds: missing parts, run and committed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from pipeline.progress import Progress
+from pipeline.progress import Done, Progress
 from pipeline.runners import Build, RunnerConfig, run_graph
-from pipeline.state import Commits, RunState, read_commits, sum_counts
+from pipeline.state import Commits, RunState, read_commit, read_commits, sum_counts
 from pipeline.steps import Loop, Rounds, Step
 from schemas.commits import commit_path
-from schemas.errors import StageError
+from schemas.errors import InputError, StageError
 from transforms import storage
 from transforms.fetch_plan import RESTING
 from transforms.sink import Part
@@ -116,6 +116,40 @@ def run_rounds(
     return len(state.commits[rounds.name]) - before
 
 
+class CommittedParts:
+    """Counts the records of a stage that are there; each is read once.
+
+    Args:
+        output: Where the records lie.
+        stage: Of the records.
+        counts: Whether a file name is that of a record which counts.
+    """
+
+    def __init__(self, output: str, stage: str, counts: Callable[[str], bool]) -> None:
+        self._output = output
+        self._stage = stage
+        self._counts = counts
+        self._folder = storage.join(output, "commits", stage)
+        self._failed: dict[str, int] = {}
+
+    def __call__(self) -> Done:
+        """How many there are now, and the rows in them that failed."""
+        names = [name for name in storage.list_names(self._folder) if self._counts(name)]
+        for name in names:
+            if name not in self._failed:
+                self._failed[name] = self._failed_rows(name)
+        return Done(len(names), sum(self._failed[name] for name in names))
+
+    def _failed_rows(self, name: str) -> int:
+        try:
+            commit = read_commit(self._output, self._stage, name.removesuffix(".json"))
+        except InputError:  # the stage says so when it reads it
+            return 0
+        if commit is None:  # a record that was replaced meanwhile
+            return 0
+        return sum(sum(counts.failed.values()) for counts in commit.counts.values())
+
+
 def run_parts(
     state: RunState,
     name: str,
@@ -126,14 +160,9 @@ def run_parts(
     progress: Progress,
 ) -> Commits:
     """Run a graph that commits what is missing of some parts. Raises `StageError`."""
-    keys = {f"{part.key}.json" for part in parts}
-    folder = storage.join(state.output, "commits", stage)
-
-    def done() -> int:
-        return len(keys.intersection(storage.list_names(folder)))
-
+    done = CommittedParts(state.output, stage, {f"{part.key}.json" for part in parts}.__contains__)
     with progress.step(name, len(parts), done) as heartbeats:
-        run_graph(stage, build, watched(state, runner, heartbeats))
+        run_graph(stage, build, watched(state, runner, heartbeats), progress.say)
     found = read_commits(state.output, stage, parts)
     lost = sorted({part.name for part in parts} - set(found))
     if lost:

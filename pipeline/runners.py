@@ -118,12 +118,21 @@ def check_beam_options(options: Sequence[str]) -> None:
             raise UserError(f"--runner={known.runner}: {' '.join(str(e).split())}") from e
 
 
-def run_graph(stage: str, build: Build, config: RunnerConfig) -> None:
-    """Run a graph to its end. Raises `StageError`, or what a part raised on purpose."""
+def run_graph(
+    stage: str, build: Build, config: RunnerConfig, say: Callable[[str], None] = lambda line: None
+) -> None:
+    """Run a graph to its end. Raises `StageError`, or what a part raised on purpose.
+
+    Args:
+        stage: What errors name.
+        build: Adds the graph.
+        config: Where it runs.
+        say: Is told where a job that runs elsewhere can be watched.
+    """
     if config.in_process:
         _set_heartbeats(config)
         with beam_logs_to(config.log):
-            _run_here(stage, build, config)
+            _run_here(stage, build, config, say=say)
         return
     for start in range(1, MAX_STARTS + 1):
         outcome = _run_in_stage_process(stage, build, config)
@@ -159,13 +168,41 @@ def _short_folder() -> str:
     return tempfile.mkdtemp(prefix="weft-", dir=short)
 
 
+def job_link(result: Any) -> str | None:
+    """Where the job of a pipeline that was started can be watched; None for other runners.
+
+    Args:
+        result: What Beam's `Pipeline.run` gives; Dataflow's has the job's message.
+    """
+    job = getattr(result, "_job", None)
+    names = [getattr(job, name, None) for name in ("location", "id", "projectId")]
+    if not all(isinstance(name, str) and name for name in names):
+        return None
+    location, job_id, project = names
+    return f"https://console.cloud.google.com/dataflow/jobs/{location}/{job_id}?project={project}"
+
+
 def _run_here(
-    stage: str, build: Build, config: RunnerConfig, worker_command: str | None = None
+    stage: str,
+    build: Build,
+    config: RunnerConfig,
+    worker_command: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    class Told(beam.Pipeline):
+        """Says where its job can be watched as soon as it is started."""
+
+        def run(self, *args: Any, **kwargs: Any) -> Any:
+            """Start it."""
+            result = super().run(*args, **kwargs)
+            if (link := job_link(result)) is not None:
+                say(f"{stage}: {link}")
+            return result
 
     arguments = [*config.beam_options]
     runner: Any = config.runner
@@ -176,7 +213,7 @@ def _run_here(
             arguments.append(f"--direct_num_workers={config.workers}")
         runner = FnApiRunner(default_environment=environment)
     try:
-        with beam.Pipeline(runner=runner, options=PipelineOptions(arguments)) as pipeline:
+        with Told(runner=runner, options=PipelineOptions(arguments)) as pipeline:
             build(pipeline)
     except Exception as e:
         raise own_error(e) or StageError(_report(stage, e, config)) from e

@@ -1,0 +1,72 @@
+"""Lines of progress: for people, and for programs."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from beam_runner import main
+from pipeline import progress as module
+from pipeline.progress import Done, Progress
+from pipeline.run_steps import CommittedParts
+from pipeline.runners import job_link
+from schemas.errors import DataError
+from transforms.sink import Part, PartSink
+
+
+def test_lines_for_programs_are_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "PLAIN_SECONDS", 0.02)
+    shown = Progress(log_format="json")
+    parts = iter(range(1000))
+    with shown.step("extract", 9, lambda: Done(min(next(parts), 5), 2)):
+        while "progress" not in capsys.readouterr().err:
+            pass
+    shown.stage("extract", 3, 9, 1.5)
+    shown.say("a \x1b[31mword")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    ended = [line for line in lines if line["event"] == "stage"]
+    assert ended == [
+        {"event": "stage", "stage": "extract", "parts_run": 3, "parts": 9, "seconds": 1.5}
+    ]
+    assert lines[-1] == {"event": "message", "text": "a \x1b[31mword"}
+
+
+def test_a_line_tells_parts_failures_and_what_is_left() -> None:
+    line, event = module._told("score", "parts", 10, 0, Done(5, 1234), 0, 0.0)
+    assert line.startswith("score: 5/10 parts, 1,234 failed, ")
+    assert " left, " in line
+    assert event["failed"] == 1234
+    assert event["seconds_left"] == pytest.approx(event["seconds"], rel=0.01)
+
+
+def test_failures_of_committed_parts_are_counted_once(tmp_path) -> None:
+    output = str(tmp_path)
+    done = CommittedParts(output, "extract", lambda name: name.startswith("p"))
+    assert done() == Done(0, 0)
+    for name, failures in (("p1", 2), ("p2", 0), ("other", 5)):
+        with PartSink("extract", output, Part(name, "f")) as sink:
+            sink.counts("pages").seen += failures + 1
+            sink.count("pages", kept=1)
+            for number in range(failures):
+                sink.fail("pages", f"{name}-{number}", DataError("broken"))
+            sink.publish()
+    assert done() == Done(2, 2)
+    assert done() == Done(2, 2)
+    (tmp_path / "commits" / "extract" / "p3-f.json").write_text("{")
+    assert done() == Done(3, 2)
+
+
+def test_a_job_elsewhere_has_a_link() -> None:
+    job = SimpleNamespace(location="europe-west1", id="2026-11-22_1", projectId="corpus")
+    assert job_link(SimpleNamespace(_job=job)) == (
+        "https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-11-22_1?project=corpus"
+    )
+    assert job_link(SimpleNamespace()) is None
+    assert job_link(SimpleNamespace(_job=None)) is None
+
+
+def test_another_format_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "demo", "-i", "x", "-o", "y", "--log-format", "xml"]) == 2
+    assert "--log-format xml: text or json" in capsys.readouterr().err
