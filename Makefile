@@ -27,7 +27,7 @@ CAPTIONING := $(if $(filter Linux-x86_64,$(PLATFORM)),$(VENV)/.recaption-$(VLLM)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-recaption demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-loader bench-recaption clean
+.PHONY: help setup setup-recaption demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-loader bench-recaption bench-report screenshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,7 +51,7 @@ demo: $(INSTALLED) $(CAPTIONING) ## generate the demo crawl and curate it into o
 TEST_JOBS ?= 2
 test: $(INSTALLED) $(CAPTIONING) ## run the tests (ARGS="-k packs" picks some; TEST_JOBS=8 on a larger machine)
 	@echo "==> tests"
-	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile -m "not vllm" $(ARGS) || [ $$? = 5 ]
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile -m "not vllm" --durations=30 --durations-min=5 $(ARGS) || [ $$? = 5 ]
 	@echo "==> tests with vLLM"
 	@$(PY) -m pytest -m vllm $(ARGS) || [ $$? = 5 ]
 
@@ -132,8 +132,21 @@ bench-loader: $(INSTALLED) ## measure how samples are loaded, beside webdataset 
 bench-recaption: $(INSTALLED) $(CAPTIONING) ## measure how captions are written, beside vLLM alone
 	@$(PY) -m benchmarks.recaption $(ARGS)
 
+bench-report: $(INSTALLED) ## measure the report on a million captions: time, memory, size
+	@$(PY) -m benchmarks.report_scale $(ARGS)
+
 bench-dedup: $(INSTALLED) $(DEDUP_PEERS) ## measure how near-duplicates are found, beside datatrove and rensa
 	@$(PY) -m benchmarks.dedup $(ARGS)
+
+# The picture of the README. It takes a Chromium: CHROMIUM=/path/to/it names one.
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+screenshot: demo ## take docs/images/report.png of the demo's report
+	@test -n "$(CHROMIUM)" || { echo "error: no Chromium on the path (Debian: apt-get install chromium)" >&2; exit 2; }
+	@mkdir -p docs/images
+	@$(CHROMIUM) --headless=new --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1500 \
+		--virtual-time-budget=10000 --screenshot=$(CURDIR)/docs/images/report.png \
+		file://$(CURDIR)/out/demo/report/index.html >/dev/null 2>&1
+	@echo "==> docs/images/report.png"
 
 clean: ## remove environments, caches, builds and out/demo
 	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup out/demo $(CAPTIONER) build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,10 @@ from pipeline.inspection_commands import terminal
 from pipeline.logs import silence_import_notice
 from schemas.command_line import run_app
 from schemas.errors import OutputError, UserError
+
+if TYPE_CHECKING:
+    from pipeline.progress import LogFormat
+    from pipeline.run import RunOptions
 
 # A part is handled on one core: small products are far slower when each of them starts threads.
 # Set before NumPy is loaded, and passed on to worker processes.
@@ -76,6 +80,20 @@ Workers = Annotated[
     ),
 ]  # fmt: skip
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--log-format",
+        help="Of progress lines on standard error: text, or json, an object a line.",
+    ),
+]
+WithReport = Annotated[
+    bool,
+    typer.Option(
+        "--report/--no-report",
+        help="Write OUTPUT/report/index.html at the end: funnels, thresholds to drag, galleries.",
+    ),
+]
 
 
 @app.command(
@@ -97,6 +115,8 @@ def run_command(
         bool, typer.Option("--processes", help="Use a worker process even for --workers 1.")
     ] = False,
     quiet: Quiet = False,
+    log_format: Format = "text",
+    report: WithReport = True,
 ) -> None:
     """Run a recipe on a crawl: WARC files in, shards of three streams out."""
     from pipeline import funnel
@@ -114,10 +134,13 @@ def run_command(
         processes=processes,
         beam_options=context.args,
         quiet=quiet,
+        log_format=_log_format(log_format),
     )
     state = execute(options)
     console = terminal()
     funnel.show(state, console)
+    if report:
+        _report(options)
     console.print(
         f"\nNext: weft inspect {output}    (samples, sizes, languages, what each rule rejected)",
         highlight=False, soft_wrap=True,
@@ -139,6 +162,8 @@ def demo_command(
         ),
     ] = False,
     quiet: Quiet = False,
+    log_format: Format = "text",
+    report: WithReport = True,
 ) -> None:
     """Generate a small crawl and run the recipe `demo` on it: the whole pipeline in a minute."""
     from pipeline import funnel
@@ -150,8 +175,9 @@ def demo_command(
     crawl = Path(output).absolute().with_name(Path(output).absolute().name + "-crawl")
     overrides = ["recaption.mode=vecap"] if captions else []
     options = RunOptions(
-        "demo", [str(crawl)], output, overrides=overrides, workers=workers, quiet=quiet
-    )
+        "demo", [str(crawl)], output, overrides=overrides, workers=workers, quiet=quiet,
+        log_format=_log_format(log_format),
+    )  # fmt: skip
     check_options(options)
     if not quiet:
         typer.echo(f"Generating a crawl of about {pages} pages in {crawl} ...", err=True)
@@ -164,9 +190,12 @@ def demo_command(
     state = execute(options)
     console = terminal()
     funnel.show(state, console)
+    if report:
+        _report(options)
     console.print(
         f"\nShards of three streams are in {output}/shards. What to do next:\n"
         f"  weft inspect {output}                      what is in them, and what each rule cost\n"
+        f"  weft serve {output}                        the report, with SQL over the tables\n"
         f"  weft inspect {output} --sql 'SELECT rule, count(*) FROM ledger GROUP BY ALL'\n"
         f"  weft run demo --input {crawl} --output {output} "
         "--set gates.shard.captioned.min_side.min=300\n"
@@ -174,6 +203,25 @@ def demo_command(
         "  weft run mm1 --input YOUR.warc.gz --output out/mine",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _log_format(name: str) -> "LogFormat":
+    """A format of progress lines. Raises `UserError`."""
+    if name not in ("text", "json"):
+        raise UserError(f"--log-format {name}: text or json")
+    return "json" if name == "json" else "text"
+
+
+def _report(options: "RunOptions") -> None:
+    """Write the report of a run that has ended well, whatever becomes of the report."""
+    from pipeline.progress import Progress
+
+    progress = Progress(options.quiet, options.log_format)
+    try:
+        page = inspection_commands.write_and_tell(options.output, progress, again=False)
+    except UserError as error:
+        page = f"not written: {error}"
+    typer.echo(f"\nReport: {page}")
 
 
 @app.command("plan", context_settings=_PASS_BEAM_OPTIONS)
@@ -212,9 +260,13 @@ def plan_command(
         plan.show(made, terminal())
 
 
-app.command("inspect")(inspection_commands.inspect_command)
+app.command("inspect", epilog=inspection_commands.INSPECT_EXAMPLES)(
+    inspection_commands.inspect_command
+)
 app.command("explain")(inspection_commands.explain_command)
 app.command("diff")(inspection_commands.diff_command)
+app.command("report")(inspection_commands.report_command)
+app.command("serve")(inspection_commands.serve_command)
 
 
 @app.command("recipes")

@@ -26,6 +26,7 @@ from pipeline.recipe_gates import (
     unknown_key,
     with_columns,
 )
+from pipeline.report.config import ReportConfig
 from recaptioner.config import RecaptionConfig, asked_templates
 from schemas.errors import RecipeError
 from schemas.ids import digest
@@ -94,6 +95,7 @@ class Settings:
     shards: ShardFormat = field(default_factory=ShardFormat)
     splits: SplitConfig = field(default_factory=SplitConfig)
     sampling: SamplingStreams = field(default_factory=SamplingStreams)
+    report: ReportConfig = field(default_factory=ReportConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -118,7 +120,7 @@ class Recipe:
         """Hash of everything that can change the output."""
         # How work is cut and dealt changes nothing in a shard, nor does when a run gives up.
         # How images are asked for changes answers, which are recorded, not what is made of them.
-        neutral = ("name", "description", "run", "refs", "fetch")
+        neutral = ("name", "description", "report", "run", "refs", "fetch")
         shaping = {key: value for key, value in self.values.items() if key not in neutral}
         for section, key in (("dedup", "buckets"), ("input", "part_bytes")):
             shaping[section] = {k: v for k, v in shaping[section].items() if k != key}
@@ -189,7 +191,9 @@ def make_recipe(values: Mapping[str, Any]) -> Recipe:
     except RecipeError as e:
         # The shard format checks itself, and so do sections that say whose error it is.
         said = str(e)
-        named = said.startswith(("block_lists", "captions", "decontamination", "recaption"))
+        named = said.startswith(
+            ("block_lists", "captions", "decontamination", "recaption", "report")
+        )
         raise RecipeError(said if named else f"shards: {said}") from e
     except msgspec.ValidationError as e:
         message, _, where = str(e).partition(" - at ")
