@@ -68,6 +68,8 @@ from transforms.shortened_pages import repeated_paragraph
 
 STEP_VERSION = 2
 
+TOO_MANY_PAIRS = "too_many_pairs"
+"""Built-in rule: more pairs of images and texts than can be assigned."""
 NODE_COLUMNS = ("id", "node", "kind", "words", "characters", "outcome")
 """Columns that every table of nodes has: the document, the position, `image` or `text`, ..."""
 
@@ -243,7 +245,7 @@ def _too_many_pairs(assigned: AssignedNodes | None) -> list[Outcome]:
         return []
     failed = assigned.cells > MAX_CELLS
     values = pa.array(assigned.cells, pa.float64())
-    return [Outcome("too_many_pairs", f"max={MAX_CELLS}", failed, values=values)]
+    return [Outcome(TOO_MANY_PAIRS, f"max={MAX_CELLS}", failed, values=values)]
 
 
 def _owners(documents: Any, nodes: Any) -> Indices:

@@ -24,6 +24,7 @@ from pipeline.steps import page_files
 from schemas.commits import commit_path
 from schemas.errors import InputError
 from transforms import assign
+from transforms.document_gate import TOO_MANY_PAIRS
 from transforms.gates import Decisions, RowGate, evaluate
 from transforms.pages import Places, positions, read_pages, rows_with, take_or_null
 from transforms.rules import RowRule
@@ -49,12 +50,14 @@ GATES = (
     "gates.shard.text",
 )
 """Paths of the gates in a recipe, in the order in which they decide."""
+_DOCUMENTS = "gates.shard.interleaved.document"
 _BUILT_IN = {
     "gates.shard.interleaved.image": ("image_missing", "repeated_image"),
     "gates.shard.interleaved.paragraph": ("repeated_paragraph",),
-    "gates.shard.interleaved.document": ("no_image",),
+    _DOCUMENTS: ("no_image",),
 }
 """Rules that a recipe does not name, and whose outcome the gate tells."""
+_MODELS = "models-"
 _READERS = 16
 
 
@@ -113,7 +116,13 @@ def read_state(output: str) -> RunState:
                     raise InputError(f"{output}: {commit_path(stage, name)} is missing")
                 commits.setdefault(stage, {})[commit.part] = commit
     by_step = _ByStep({part: found for stage in commits.values() for part, found in stage.items()})
-    by_step["extract"] = commits["extract"]
+    # Of the stage's other step, models, each part is named after one of these.
+    extract = commits["extract"]
+    by_step["extract"] = {
+        part: commit
+        for part, commit in extract.items()
+        if not (part.startswith(_MODELS) and part.removeprefix(_MODELS) in extract)
+    }
     return RunState(output, make_recipe(record["recipe"]["values"]), [], by_step, record)
 
 
@@ -129,6 +138,8 @@ class Rejudge:
         found: dict[str, RowRule | None] = {}
         for path in GATES:
             found |= {f"{path}.{name}": None for name in _BUILT_IN.get(path, ())}
+            if path == _DOCUMENTS and self.state.recipe.gates.interleaved.assign is not None:
+                found[f"{path}.{TOO_MANY_PAIRS}"] = None
             found |= {f"{path}.{rule.name}": rule for rule in self._gate(path).rules}
         return found
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,10 @@ def test_a_killed_run_goes_on_in_the_middle(
     state, _ = committed(tmp_path / "killed")
     run_graph, ran = run_steps.run_graph, []
 
-    def killed_in_third(stage: str, build: Build, config: RunnerConfig) -> None:
-        run_graph(stage, build, config)
+    def killed_in_third(
+        stage: str, build: Build, config: RunnerConfig, say: Callable[[str], None]
+    ) -> None:
+        run_graph(stage, build, config, say)
         ran.append(stage)
         if len(ran) == 3:
             # One bucket of the round was not done, and the round before is there no more.
