@@ -108,7 +108,8 @@ def caption_gallery(con: Any, places: Places) -> list[Json]:
 
 def document_gallery(con: Any, places: Places) -> list[Json]:
     """Documents of the interleaved stream, kept and dropped, those that lost a node first."""
-    drawn = [json.loads(row["json"])["doc_id"] for row in _drawn(con, "interleaved")]
+    told = [json.loads(row["json"]).get("doc_id") for row in _drawn(con, "interleaved")]
+    drawn = [id_ for id_ in told if id_]
     shortened = {
         row[0]
         for row in con.execute(
