@@ -494,7 +494,7 @@ def test_every_answer_says_what_a_browser_may_do(server: Served) -> None:
 
 def test_report_that_stands_is_shown_as_long_as_it_is_of_the_last_run(tmp_path: Path) -> None:
     out = build_with_packs(str(tmp_path / "out"))
-    facts = empty_report() | {"title": "of the <disk>", "made_of": report_identity(out.url)}
+    facts = empty_report() | {"title": "quokka <disk>", "made_of": report_identity(out.url)}
     page_url, facts_url = report_urls(out.url)
     storage.write_bytes(page_url, render_page(facts).encode())
     storage.write_bytes(facts_url, json.dumps(facts).encode())
@@ -504,5 +504,5 @@ def test_report_that_stands_is_shown_as_long_as_it_is_of_the_last_run(tmp_path: 
         assert page.replace(link, "") == render_page(facts)
         assert found.said == []
         out.edit_run(lambda record: record["stages"]["shard"].update(status="failed"))
-        assert b"of the" not in found.ask("/").body
+        assert b"quokka" not in found.ask("/").body
         assert found.said[0] == "report: numbers"
