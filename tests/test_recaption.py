@@ -77,6 +77,12 @@ def options(
     )
 
 
+def journaled(output: Path) -> list[bytes]:
+    """The lines of all journals: the images that are finished of parts that are not."""
+    files = (output / FOLDER).rglob("*.jsonl")
+    return [line for each in files for line in each.read_bytes().splitlines()]
+
+
 def captioned(output: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """Key -> text and JSON of each captioned sample."""
     found = {}
@@ -223,6 +229,10 @@ def test_a_killed_run_goes_on_where_it_was(crawl: Path, tmp_path: Path) -> None:
             cwd=ROOT,
         )  # fmt: skip
         assert slow.wait(120), running.poll()
+        # Seven are answered and two asked at once: three images are finished, once it is noticed.
+        end = time.monotonic() + 60
+        while len(journaled(tmp_path / "out")) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
         running.kill()
         running.wait()
     with ChatServer(say) as chat:

@@ -40,12 +40,17 @@ if TYPE_CHECKING:
 
 WORKER_SECONDS = 900
 """After which a worker that gives nothing counts as hung: longer than a read is tried for."""
+LOOK_SECONDS = 5
+"""After which it is looked whether workers live that give nothing: nobody tells when one dies, for
+they are the children of another process."""
 GRACE_SECONDS = 30
 """That a worker goes on after a request to end, so that the run can finish its step and save."""
 DECODED_AHEAD = 2
 """Finished micro-batches that a worker has at most waiting."""
 PRELOADED = [__name__, "trainer.data.corpus", "tokenizers"]
 """What workers need: imported once, in the process that they are forked from."""
+TIMED_OUT = "DataLoader timed out"
+"""How torch's error begins when all workers live and none has given anything."""
 SHOWN = 5
 """Last bad samples that the error of too many names."""
 
@@ -121,12 +126,18 @@ class _Loader:
     def __iter__(self) -> Iterator[MicroBatch]:
         failures = _FailuresInARow(self._config.max_failures)
         made = _begin(self._dataset, self._config.workers, self._seed, self._pin)
+        waited = 0
         while True:
             try:
                 each = next(made)
+                waited = 0
             except StopIteration:
                 return
             except (RuntimeError, OSError, EOFError) as error:
+                if str(error).startswith(TIMED_OUT):
+                    waited += LOOK_SECONDS
+                    if waited < WORKER_SECONDS:
+                        continue
                 # Torch's own words, or a connection to a worker that is no longer there: no error
                 # of a worker comes this way but wrapped, and reads fail as a `_Failure`.
                 own = str(error).startswith("DataLoader ") or not isinstance(error, RuntimeError)
@@ -168,7 +179,7 @@ def _begin(dataset: "_MicroBatches", workers: int, seed: int, pin: bool) -> Iter
                 prefetch_factor=DECODED_AHEAD,
                 multiprocessing_context=context,
                 worker_init_fn=_begin_worker,
-                timeout=WORKER_SECONDS,
+                timeout=LOOK_SECONDS,
                 pin_memory=pin,
                 generator=generator,
             )

@@ -1,6 +1,8 @@
 import dataclasses
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,12 +212,36 @@ def test_hung_worker_ends_the_run_with_a_message(
     corpus: SmallCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loader, "WORKER_SECONDS", 3)
+    monkeypatch.setattr(loader, "LOOK_SECONDS", 1)
     order = StuckOrder(corpus.order.packs, corpus.order.global_batch)
     others = {child.pid for child in torch.multiprocessing.active_children()}
     batches = endless(dataclasses.replace(corpus, order=order))
     with pytest.raises(LoaderError, match="gave nothing for 3 s"):
         for _ in batches:
             pass
+    for child in torch.multiprocessing.active_children():
+        if child.pid not in others:
+            child.kill()
+
+
+def test_worker_killed_while_it_is_waited_for_is_noticed(
+    corpus: SmallCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing that it gave is left to be read, whose connection would be found broken.
+    monkeypatch.setattr(loader, "LOOK_SECONDS", 1)
+    order = StuckOrder(corpus.order.packs, corpus.order.global_batch)
+    others = {child.pid for child in torch.multiprocessing.active_children()}
+    batches = endless(dataclasses.replace(corpus, order=order))
+    reader = threading.Thread(target=kill_in, args=(2, others))
+    reader.start()
+    with pytest.raises(LoaderError, match=r"worker of the loader died.*exited unexpectedly"):
+        for _ in batches:
+            pass
+    reader.join()
+
+
+def kill_in(seconds: float, others: set[int | None]) -> None:
+    time.sleep(seconds)
     for child in torch.multiprocessing.active_children():
         if child.pid not in others:
             child.kill()
