@@ -181,6 +181,8 @@ $(BOOTSTRAPPED): requirements/uv.txt
 	fi; \
 	touch $@
 
+# Compiled while it is installed: the first run of each command would wait for it otherwise, and
+# every run where PYTHONDONTWRITEBYTECODE is set.
 # Editable, built by the setuptools of the lock: nothing unpinned is downloaded. Where there is a C
 # compiler that builds the kernels too, in transforms/; without one the numpy code does their work.
 KERNEL := setup.py $(wildcard transforms/_page_*.[ch] transforms/_minhash_*.[ch])
@@ -189,7 +191,7 @@ BUILT := from transforms import minhash_kernel, page_kernel; \
 	print("==> kernels:", "built" if it else "not built (they take a C compiler): numpy does their work")
 $(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml $(KERNEL)
 	@echo "==> installing requirements/dev.txt into $(VENV)"
-	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --require-hashes -r requirements/dev.txt
 	@rm -f transforms/_*_kernel*.so
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(BUILT)'
@@ -203,7 +205,7 @@ $(VENV)/.recaption-cpu $(VENV)/.recaption-gpu: $(VENV)/.recaption-%: requirement
 	@echo "==> installing requirements/$*.txt into $(VENV)"
 	@rm -f $(VENV)/.recaption-cpu $(VENV)/.recaption-gpu
 	@$(UV) pip uninstall --quiet --python $(PY) $(OTHER)
-	@$(UV) pip install --quiet --python $(PY) --require-hashes --no-deps -r requirements/$*.txt
+	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --require-hashes --no-deps -r requirements/$*.txt
 	@$(PY) -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("vllm"))'
 	@touch $@
 

@@ -24,7 +24,7 @@ from pipeline.report.standing import FACTS, FOLDER, PAGE
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
 DISTRIBUTIONS = ("weft-data", "duckdb", "pyarrow", "pillow")
 PAGES = 2400
-PART_BYTES = 60_000
+PART_BYTES = 65_536
 CAPTIONS, QUICK_CAPTIONS = 1_000_000, 20_000
 ROUNDS, QUICK_ROUNDS = 3, 1
 LIMITS = {"seconds": 60.0, "memory": 1e9, "bytes": 15e6}
