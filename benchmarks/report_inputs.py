@@ -13,7 +13,7 @@ _IDS = ("id", "doc_id", "caption_id", "text_id", "key", "cluster_id", "component
 _GROWN = (
     "documents", "texts", "captions", "scores_text", "wanted_images", "wanted_captions", "clusters",
     "candidates_documents", "candidates_nodes", "candidates_captions", "candidates_texts",
-    "scores_clip", "scores_nodes", "ledger", "samples",
+    "scores_clip", "scores_captions", "scores_nodes", "ledger", "samples",
 )  # fmt: skip
 """Tables of pages and what is on them; those of images are as large as ever."""
 _DIGITS = 6

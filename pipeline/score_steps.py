@@ -243,6 +243,7 @@ def _use_files(state: RunState) -> dict[str, score_pairs.UseFiles]:
             commit.file(_TABLES[TEXTS]),
             commit.file("wanted_pairs"),
             commit.file("text_units"),
+            commit.file("caption_pairs"),
         )
         for name, commit in _by_extract_part(state.commits["wanted_scores"], "wanted")
     }
@@ -303,6 +304,7 @@ def score_files(state: RunState, name: str) -> ScoreFiles:
         state.file("scores", part, "scores_clip"),
         state.file("scores", part, "scores_nodes"),
         state.file("wanted_scores", f"wanted-{name}", "text_units"),
+        state.file("scores", part, "scores_captions"),
     )
 
 

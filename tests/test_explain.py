@@ -22,7 +22,6 @@ from pipeline.recipe import load_recipe, make_recipe, shipped_recipes
 from schemas.errors import InputError, UserError
 from schemas.shards import sample_key
 from tests.small_crawl import picture, prose, response, rows
-from transforms.minhash import text_hash
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = """
@@ -219,13 +218,10 @@ def test_scores_are_told_where_their_tables_exist(output: str, tmp_path: Path) -
     (page,) = explain(output, f"{SITE}/three")["pages"]
     caption = next(each for each in page["captions"] if each["text"] == "The largest boat")
     image = {"image_key": [caption["image_key"]], "blur": [0.25], "nsfw": [None]}
-    pair = {
-        "id": [page["id"]], "image_key": [caption["image_key"]],
-        "text_hash": [text_hash(caption["text"])], "clip_score": [0.5],
-    }  # fmt: skip
+    pair = {"caption_id": [caption["id"]], "clip_score": [0.5]}
     record = sorted((out / "commits" / "extract").glob("*.json"))[0]
     commit = json.loads(record.read_text())
-    for table, columns in (("scores_images", image), ("scores_clip", pair)):
+    for table, columns in (("scores_images", image), ("scores_captions", pair)):
         path = f"tables/{table}/part-0.parquet"
         (out / path).parent.mkdir()
         pq.write_table(pa.table(columns), out / path)

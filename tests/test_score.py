@@ -129,6 +129,20 @@ def test_a_caption_meets_its_image_and_a_document_all_its_sentences(
     assert len(samples) == PAGES
 
 
+def test_scores_of_captions_stand_in_their_order(scored: tuple[Path, Path, Path]) -> None:
+    _, _, output = scored
+    pairs = {
+        (row["id"], row["image_key"], row["text_hash"]): row for row in rows(output, "scores_clip")
+    }
+    captions, scores = rows(output, "candidates_captions"), rows(output, "scores_captions")
+    assert len(scores) == len(captions) > 0
+    for caption, score in zip(captions, scores, strict=True):
+        assert score["caption_id"] == caption["caption_id"]
+        pair = pairs.get((caption["doc_id"], caption["image_key"], text_hash(caption["text"])))
+        assert score["clip_score"] == (None if pair is None else pair["clip_score"])
+    assert any(score["clip_score"] is not None for score in scores)
+
+
 def test_samples_ship_their_scores(scored: tuple[Path, Path, Path]) -> None:
     _, _, output = scored
     nodes = {(row["id"], row["image_key"]): row for row in rows(output, "scores_nodes")}
@@ -204,12 +218,15 @@ def test_another_model_is_asked_beside_the_first(model: Path, tmp_path: Path) ->
 def test_another_run_gives_the_same_bits_and_pairs_of_few_documents_at_a_time_too(
     scored: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transforms import score_pairs
+    from transforms import document_pairs
 
     recipe, crawl, output = scored
-    monkeypatch.setattr(score_pairs, "PAIRS_OF_A_PIECE", 1)
+    monkeypatch.setattr(document_pairs, "PAIRS_OF_A_PIECE", 1)
     run(recipe, crawl, tmp_path / "out", stages=TO_SCORE)
-    tables = ("image_scores", "text_embeddings", "scores_clip", "scores_images", "scores_nodes")
+    tables = (
+        "image_scores", "text_embeddings", "scores_clip", "scores_captions", "scores_images",
+        "scores_nodes",
+    )  # fmt: skip
     for table in tables:
         assert rows(tmp_path / "out", table) == rows(output, table), table
 

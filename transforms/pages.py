@@ -117,7 +117,8 @@ def read_pages(output: str, files: PageFiles) -> pa.Table:
     """The pages of a part, documents first, as `PAGE_SCHEMA`; no page text is read."""
     tables = []
     for kind, name, key in (("document", "documents", "doc_id"), ("text", "texts", "text_id")):
-        columns = [key, *_FACTS, *(["nodes"] if kind == "document" else [])]
+        # Of the nodes what each is, and none of their texts.
+        columns = [key, *_FACTS, *(["nodes.list.element.kind"] if kind == "document" else [])]
         found = read_table(output, files.paths(name), columns)
         if found is None:
             continue
@@ -160,11 +161,13 @@ def iter_page_texts(
     the pages of these ids and no others.
     """
     for path in files.paths("documents"):
-        for batch in _chosen(iter_batches(output, path, rows), "doc_id", only):
+        batches = iter_batches(output, path, rows, ["doc_id", "nodes"])
+        for batch in _chosen(batches, "doc_id", only):
             texts, contents = document_texts(batch.column("nodes"))
             yield batch.column("doc_id").to_pylist(), texts, contents
     for path in files.paths("texts"):
-        for batch in _chosen(iter_batches(output, path, rows), "text_id", only):
+        batches = iter_batches(output, path, rows, ["text_id", "text"])
+        for batch in _chosen(batches, "text_id", only):
             texts = batch.column("text").to_pylist()
             yield batch.column("text_id").to_pylist(), texts, texts
 

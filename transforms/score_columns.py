@@ -43,7 +43,8 @@ def with_scores(
         output: Where the tables lie.
         scores: The file that has them.
         rows: The rows.
-        keys: What they are joined by: pairs of a column of the rows and one of the scores.
+        keys: What they are joined by: pairs of a column of the rows and one of the scores, which
+            has each key once.
     """
     if not scores.names:
         return rows
@@ -53,9 +54,15 @@ def with_scores(
             rows = rows.append_column(field, pa.nulls(len(rows), field.type))
         return rows
     own, others = ([pair[side] for pair in keys] for side in (0, 1))
-    at = positions(_key(found, others), _key(rows, own))
+    known, asked = _key(found, others), _key(rows, own)
+    if known.equals(asked):
+        # Written in the order of the rows: comparing is a hundred times faster than looking up.
+        met = found
+    else:
+        at = positions(known, asked)
+        met = pa.table({name: take_or_null(found[name], at) for name in scores.names})
     for field in score_fields(scores.names):
-        rows = rows.append_column(field, take_or_null(found[field.name], at).cast(field.type))
+        rows = rows.append_column(field, met[field.name].cast(field.type))
     return rows
 
 

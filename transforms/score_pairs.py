@@ -21,21 +21,20 @@ from schemas.outcomes import OK
 from schemas.score_rows import TextUnit
 from schemas.tables import schema_of
 from transforms.distinct_images import key_bucket
+from transforms.document_pairs import best_units, by_documents, document_pairs, fill_captions
 from transforms.pages import first_rows, known_columns, positions, rows_with, some
 from transforms.score_plan import IMAGES, KEYS, TEXTS
-from transforms.score_wanted import PAIR_SCHEMA
+from transforms.score_wanted import CAPTION_PAIR_SCHEMA, PAIR_SCHEMA
 from transforms.scorers.base import PAIRS, PIXELS, Floats, PairVectors, Scorer
 from transforms.scorers.registry import kind_of
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 COUNTED = "scores"
 """One for each item of a part and each scorer that has to see it."""
 _PAIRS_AT_ONCE = 65536
-PAIRS_OF_A_PIECE = 500_000
-"""Pairs of some documents that are in memory together: about 0.4 GB."""
 
 MEET_SCHEMA = pa.schema(
     [
@@ -60,6 +59,8 @@ class UseFiles:
     texts: str | None
     pairs: str | None
     units: str | None
+    captions: str | None
+    """The pair of each caption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ class CommitScores:
         self._sample = read_table(self.output, some(self.negatives))
 
     def __call__(self, part: Part, rows: pa.Table, sink: PartSink) -> None:
-        """Write `scores_images`, `scores_clip`, `scores_nodes`."""
+        """Write `scores_images`, `scores_clip`, `scores_captions`, `scores_nodes`."""
         files = self.files[part.spec]
         self._count(rows, files, sink)
         answers = {
@@ -276,8 +277,15 @@ class CommitScores:
             return
         units = read_table(self.output, some(files.units))
         units = schema_of(TextUnit).empty_table() if units is None else units
-        for some_wanted, some_units in _by_documents(wanted, units):
-            self._some_pairs(some_wanted, some_units, answers, sink)
+        captions = read_table(self.output, some(files.captions))
+        captions = CAPTION_PAIR_SCHEMA.empty_table() if captions is None else captions
+        names = [scorer.pair_columns[0] for scorer in self.scorers if scorer.pair_columns]
+        scores = {name: np.full(len(captions), np.nan, np.float32) for name in names}
+        for some_wanted, some_units in by_documents(wanted, units):
+            pairs = self._some_pairs(some_wanted, some_units, answers, sink)
+            fill_captions(scores, captions, pairs)
+        known = {name: pa.array(each, from_pandas=True) for name, each in scores.items()}
+        sink.write("scores_captions", pa.table({"caption_id": captions["caption_id"], **known}))
 
     def _some_pairs(
         self,
@@ -285,9 +293,9 @@ class CommitScores:
         units: pa.Table,
         answers: Mapping[str, Mapping[str, _Vectors]],
         sink: PartSink,
-    ) -> None:
+    ) -> pa.Table:
         alone = wanted["text_hash"].is_null()
-        met = _document_pairs(wanted.filter(alone), units)
+        met = document_pairs(wanted.filter(alone), units)
         pairs = pa.concat_tables([wanted.filter(pc.invert(alone)), met])
         pairs = pairs.group_by(PAIR_SCHEMA.names, use_threads=False).aggregate([])
         pairs = pairs.sort_by([(name, "ascending") for name in PAIR_SCHEMA.names])
@@ -297,7 +305,8 @@ class CommitScores:
             names.append(scorer.pair_columns[0])
             pairs = pairs.append_column(names[-1], pa.array(score, from_pandas=True))
         sink.write("scores_clip", pairs)
-        sink.write("scores_nodes", _best_units(pairs, met, names))
+        sink.write("scores_nodes", best_units(pairs, met, names))
+        return pairs
 
     def _score(
         self, scorer: Scorer, answers: Mapping[str, Mapping[str, _Vectors]], pairs: pa.Table
@@ -341,50 +350,3 @@ def _taken(values: Any, at: npt.NDArray[np.int64]) -> pa.Array:
     if values is not None:
         taken[at >= 0] = values[at[at >= 0]]
     return pa.array(taken, pa.float64(), from_pandas=True)
-
-
-def _by_documents(wanted: pa.Table, units: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """What is wanted of some documents and their units, a bounded number of pairs at a time.
-
-    Documents are taken in the order of their ids, so the pieces are sorted as the whole would be.
-    """
-    ids = pc.unique(wanted["id"]).sort()
-    at = positions(pa.chunked_array([ids]), wanted["id"])
-    of_unit = positions(pa.chunked_array([ids]), units["id"])
-    alone = np.asarray(wanted["text_hash"].is_null())
-    images = np.bincount(at[alone], minlength=len(ids))
-    texts = np.bincount(of_unit[of_unit >= 0], minlength=len(ids))
-    pairs = images * texts + np.bincount(at, minlength=len(ids))
-    groups = np.cumsum(pairs) // PAIRS_OF_A_PIECE
-    for group in np.unique(groups):
-        yield (
-            wanted.filter(pa.array(groups[at] == group)),
-            units.filter(pa.array((of_unit >= 0) & (groups[of_unit] == group))),
-        )
-
-
-def _document_pairs(images: pa.Table, units: pa.Table) -> pa.Table:
-    """Every image of a document with every unit of its text."""
-    units = units.select(["id", "text_hash"]).group_by(["id", "text_hash"], use_threads=False)
-    texts = units.aggregate([]).sort_by([("id", "ascending"), ("text_hash", "ascending")])
-    ids = texts["id"].to_numpy(zero_copy_only=False).astype(str)
-    wanted = images["id"].to_numpy(zero_copy_only=False).astype(str)
-    starts = np.searchsorted(ids, wanted, "left")
-    counts = np.searchsorted(ids, wanted, "right") - starts
-    rows = np.repeat(np.arange(len(wanted)), counts)
-    within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    hashes = texts["text_hash"].take(pa.array(starts[rows] + within))
-    taken = images.take(pa.array(rows))
-    return pa.table([taken["id"], taken["image_key"], hashes], schema=PAIR_SCHEMA)
-
-
-def _best_units(pairs: pa.Table, met: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The largest score of each image over the units of its document."""
-    names_of = PAIR_SCHEMA.names
-    at = positions(_joined(pairs, *names_of), _joined(met, *names_of))
-    rows = pairs.take(pa.array(at))
-    best = rows.group_by(["id", "image_key"], use_threads=False).aggregate(
-        [(name, "max") for name in names]
-    )
-    best = best.rename_columns(["id", "image_key", *names])
-    return best.sort_by([("id", "ascending"), ("image_key", "ascending")])

@@ -20,7 +20,7 @@ from transforms.sink import Part, PartSink
 from transforms.table_files import read_table
 from transforms.text_units import OFF, split_units
 
-STEP_VERSION = 1
+STEP_VERSION = 2
 GATE = "score"
 MAX_PAIRS = 100_000
 """Pairs of image and text unit of one document; the units behind them are left out, and counted."""
@@ -42,6 +42,9 @@ PAIR_SCHEMA = pa.schema(
     ]
 )
 """A caption of an image, or with a null an image that meets all units of its document."""
+CAPTION_PAIR_SCHEMA = pa.schema([pa.field("caption_id", pa.string()), *PAIR_SCHEMA])
+"""The pair that a caption is. Those of captions that gate `score` refuses may be scored too: other
+captions are the same pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +71,20 @@ class WantScores:
     def __call__(self, part: Part, sink: PartSink) -> None:
         """Judge, and write what is wanted in an order of its own."""
         files: ScoredFiles = part.spec
-        captions = self._captions(files, sink)
+        captions = self._captions(files)
+        # All of them, in their order: so a gate that decides again has nothing to look up.
+        sink.write("caption_pairs", captions.select(CAPTION_PAIR_SCHEMA.names))
+        captions = self._chosen(captions, sink)
         nodes = read_table(self.output, some(files.nodes))
         nodes = NODE_SCHEMA.empty_table() if nodes is None else nodes
         images = self._images(nodes, sink)
         units, texts = self._units(nodes, images, sink)
-        hashes = [text_hash(text) for text in captions["text"].to_pylist()]
-        known = [pa.table([pa.array(hashes, pa.string()), captions["text"]],
-                          schema=WANTED_TEXT_SCHEMA), texts]  # fmt: skip
+        known = [captions.select(WANTED_TEXT_SCHEMA.names).cast(WANTED_TEXT_SCHEMA), texts]
         _write_once(sink, "wanted_texts", pa.concat_tables(known))
         places = [rows.select(WANTED_IMAGE_SCHEMA.names) for rows in (captions, images)]
         _write_once(sink, "wanted_images_score", pa.concat_tables(places))
         pairs = [
-            pa.table([captions["doc_id"], captions["image_key"], hashes], schema=PAIR_SCHEMA),
+            captions.select(PAIR_SCHEMA.names).cast(PAIR_SCHEMA),
             pa.table([images["id"], images["image_key"], pa.nulls(len(images), pa.string())],
                      schema=PAIR_SCHEMA),
         ]  # fmt: skip
@@ -89,10 +93,16 @@ class WantScores:
         sink.write("wanted_pairs", every.aggregate([]).sort_by(order))
         sink.write("text_units", units)
 
-    def _captions(self, files: ScoredFiles, sink: PartSink) -> pa.Table:
+    def _captions(self, files: ScoredFiles) -> pa.Table:
+        """Captions with the pair that each is."""
         captions = read_table(self.output, some(files.captions))
         if captions is None:
-            return CAPTION_SCHEMA.empty_table()
+            captions = CAPTION_SCHEMA.empty_table()
+        hashes = pa.array([text_hash(text) for text in captions["text"].to_pylist()], pa.string())
+        return captions.append_column("id", captions["doc_id"]).append_column("text_hash", hashes)
+
+    def _chosen(self, captions: pa.Table, sink: PartSink) -> pa.Table:
+        """Captions of images that have bytes, and that the gate lets through."""
         captions = rows_with(captions, "outcome", [OK])
         decisions = evaluate(self.caption_gate, captions)
         sink.seen("captions", len(captions))

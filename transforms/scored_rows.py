@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from transforms.assigned_nodes import PairScores
-from transforms.minhash import text_hash
 from transforms.pages import some
 from transforms.score_columns import ScoreFile, with_scores
 from transforms.scorers.base import Scorers
@@ -39,21 +38,14 @@ class ScoreFiles:
     pairs: str | None = None
     nodes: str | None = None
     units: str | None = None
+    captions: str | None = None
 
 
 def with_caption_scores(output: str, files: ScoreFiles, captions: pa.Table) -> pa.Table:
     """Captions with the scores of their images, and of themselves with these."""
     captions = _with_image_scores(output, files, captions)
-    if not files.columns.pair:
-        return captions
-    hashes = pa.array([text_hash(text) for text in captions["text"].to_pylist()], pa.string())
-    scored = with_scores(
-        output,
-        ScoreFile(files.pairs, files.columns.pair),
-        captions.append_column("text_hash", hashes),
-        (("doc_id", "id"), ("image_key", "image_key"), ("text_hash", "text_hash")),
-    )
-    return scored.drop_columns(["text_hash"])
+    scores = ScoreFile(files.captions, files.columns.pair)
+    return with_scores(output, scores, captions, (("caption_id", "caption_id"),))
 
 
 def with_node_scores(output: str, files: ScoreFiles, nodes: pa.Table) -> pa.Table:

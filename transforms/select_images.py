@@ -4,7 +4,7 @@ It sees what the page says of an image, before any byte of it. Documents whose e
 ranked page has are left out here; nearer judgement waits for gate `shard`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,9 +86,15 @@ def contaminated_ids(output: str, files: KeptFiles, kinds: Sequence[str]) -> pa.
     return rows_with(found, "kind", kinds)["id"].combine_chunks()
 
 
-def read_kept_pages(output: str, files: KeptFiles) -> pa.Table:
-    """The pages of a part that passed gate `dedup` and decontamination, each record once."""
-    pages = read_pages(output, files.pages)
+def read_kept_pages(output: str, files: KeptFiles, pages: pa.Table | None = None) -> pa.Table:
+    """The pages of a part that passed gate `dedup` and decontamination, each record once.
+
+    Args:
+        output: Where the files lie.
+        files: Those of the part.
+        pages: What `read_pages` gives, where it is read already.
+    """
+    pages = read_pages(output, files.pages) if pages is None else pages
     signed = read_table(output, some(files.signatures), ["id"])
     if signed is None:
         return pages.slice(0, 0)
@@ -159,14 +165,12 @@ class SelectImages:
         documents = self._documents(files, sink)
         pages = as_seen_pages(documents)
         places = Places(pages["id"])
-        for path in files.pages.paths("documents"):
-            for batch in iter_batches(self.output, path):
-                nodes = image_nodes(batch)
-                sink.seen("image_nodes", len(nodes))
-                rows = places.of(nodes["id"])
-                self._orphans(sink, "image_nodes", "image", nodes["id"], nodes["node"], rows)
-                nodes = seen_images(nodes.filter(pa.array(rows >= 0)), pages, rows[rows >= 0])
-                self._judge(sink, "image_nodes", self.image_gate, "image", nodes)
+        for nodes in iter_image_nodes(self.output, files.pages):
+            sink.seen("image_nodes", len(nodes))
+            rows = places.of(nodes["id"])
+            self._orphans(sink, "image_nodes", "image", nodes["id"], nodes["node"], rows)
+            nodes = seen_images(nodes.filter(pa.array(rows >= 0)), pages, rows[rows >= 0])
+            self._judge(sink, "image_nodes", self.image_gate, "image", nodes)
         contaminated = contaminated_ids(self.output, files, ("caption",))
         for path in files.pages.paths("captions"):
             for batch in iter_batches(self.output, path, 8192):
@@ -242,8 +246,15 @@ class SelectImages:
         sink.write("ledger", builtin_ledger(GATE, kind, ids, nodes, rule, threshold))
 
 
-def image_nodes(batch: pa.RecordBatch) -> pa.Table:
-    """The image nodes of a batch of documents, with what the page says of each image."""
+def iter_image_nodes(output: str, files: PageFiles, rows: int = 1024) -> Iterator[pa.Table]:
+    """The image nodes of so many documents of a part at a time, and what the page says of each."""
+    columns = ["doc_id", *(f"nodes.list.element.{name}" for name in ("kind", *NODE_COLUMNS))]
+    for path in files.paths("documents"):
+        for batch in iter_batches(output, path, rows, columns):
+            yield _image_nodes(batch)
+
+
+def _image_nodes(batch: pa.RecordBatch) -> pa.Table:
     nodes = batch.column("nodes")
     flat = nodes.flatten()
     parents, numbers = node_places(nodes)

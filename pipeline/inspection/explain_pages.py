@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.inspection.database import dict_rows
-from pipeline.inspection.lookup import Lookup, ended_by, pair_key
+from pipeline.inspection.lookup import Lookup, ended_by
 from pipeline.inspection.streams import Json
 from schemas.rows import Document
 from schemas.shards import sample_key
@@ -105,7 +105,7 @@ def captions_where(tables: Lookup, where: str, *values: Any) -> list[Json]:
     query = f"{_CAPTIONS} WHERE {condition} ORDER BY doc_id, node, id{limit}{rest}"
     captions = dict_rows(tables.con, query, *values)
     ledger = tables.ledger([row["id"] for row in captions], ["caption"])
-    pairs = tables.pair_scores({row["doc_id"] for row in captions})
+    pairs = tables.caption_scores({row["id"] for row in captions})
     alone = tables.image_scores({row["image_key"] for row in captions if row["image_key"]})
     keys = {
         row["id"]: sample_key("captioned", row["image_key"], row["doc_id"])
@@ -114,8 +114,7 @@ def captions_where(tables: Lookup, where: str, *values: Any) -> list[Json]:
     }
     samples = tables.samples(keys.values())
     for row in captions:
-        pair = pair_key(row["doc_id"], row["image_key"], row["text"])
-        row["scores"] = {**alone.get(row["image_key"], {}), **pairs.get(pair, {})}
+        row["scores"] = {**alone.get(row["image_key"], {}), **pairs.get(row["id"], {})}
         row["ledger"] = ledger.get((row["id"], None), [])
         row["ended_by"] = ended_by(row["ledger"])
         found = samples.get(keys.get(row["id"], ""))

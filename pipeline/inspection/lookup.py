@@ -13,14 +13,12 @@ from pipeline.inspection.rule_paths import ledger_path
 from pipeline.inspection.snapshot import Snapshot
 from pipeline.inspection.streams import Json
 from schemas.shards import STREAMS, parse_shard_name
-from transforms.minhash import text_hash
 
 VIEWS = (
-    "ledger", "scores_text", "scores_images", "scores_clip",
+    "ledger", "scores_text", "scores_images", "scores_captions",
     *(f"index_{stream}" for stream in STREAMS),
 )  # fmt: skip
 _IDS = "(SELECT unnest(?::VARCHAR[]))"
-_PAIR_KEYS = ("id", "image_key", "text_hash")
 
 LedgerKey = tuple[str, int | None]
 """Id, and node of what is one."""
@@ -90,19 +88,12 @@ class Lookup:
             found[row.pop("image_key")] = row
         return found
 
-    def pair_scores(self, ids: Collection[str]) -> dict[tuple[str, str, str], Json]:
-        """Scores of an image with a text, by document, `image_key` and hash of the text."""
-        query = f"SELECT * FROM scores_clip WHERE id IN {_IDS} ORDER BY ALL"
-        found: dict[tuple[str, str, str], Json] = {}
-        for row in self.rows("scores_clip", query, sorted(ids)):
-            doc_id, image_key, text = (row.pop(name) for name in _PAIR_KEYS)
-            found[doc_id, image_key, text] = row
-        return found
-
-
-def pair_key(doc_id: str, image_key: str | None, text: str) -> tuple[str, str, str]:
-    """The key of a pair in `Lookup.pair_scores`."""
-    return doc_id, image_key or "", text_hash(text)
+    def caption_scores(self, ids: Collection[str]) -> dict[str, Json]:
+        """Scores of captions with their images, by `caption_id`."""
+        query = f"SELECT * FROM scores_captions WHERE caption_id IN {_IDS} ORDER BY ALL"
+        return {
+            row.pop("caption_id"): row for row in self.rows("scores_captions", query, sorted(ids))
+        }
 
 
 def ended_by(ledger: Iterable[Mapping[str, Any]]) -> list[str]:

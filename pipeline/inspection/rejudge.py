@@ -20,7 +20,6 @@ from pipeline.paragraph_steps import kept_files
 from pipeline.recipe import make_recipe
 from pipeline.run_record import read_run
 from pipeline.state import Commits, RunState, read_commit
-from pipeline.steps import page_files
 from schemas.commits import commit_path
 from schemas.errors import InputError
 from transforms import assign
@@ -29,10 +28,11 @@ from transforms.gates import Decisions, RowGate, evaluate
 from transforms.pages import Places, positions, read_pages, rows_with, take_or_null
 from transforms.rules import RowRule
 from transforms.select_images import (
+    KeptFiles,
     as_seen_pages,
     contaminated_ids,
     exact_duplicates,
-    image_nodes,
+    iter_image_nodes,
     read_kept_pages,
     seen_captions,
     seen_images,
@@ -59,6 +59,7 @@ _BUILT_IN = {
 """Rules that a recipe does not name, and whose outcome the gate tells."""
 _MODELS = "models-"
 _READERS = 16
+_DOCUMENTS_AT_ONCE, _CAPTIONS_AT_ONCE = 8192, 65536
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,28 @@ def read_state(output: str) -> RunState:
 
 
 @dataclass(frozen=True)
+class _PartPages:
+    """The pages of a part as its gates see them, read at most once."""
+
+    output: str
+    files: KeptFiles
+
+    @cached_property
+    def pages(self) -> pa.Table:
+        """What gate `dedup` sees."""
+        return read_pages(self.output, self.files.pages)
+
+    @cached_property
+    def documents(self) -> tuple[pa.Table, Places]:
+        """The documents whose images and captions gate `fetch` sees."""
+        kept = read_kept_pages(self.output, self.files, self.pages)
+        documents = rows_with(kept, "kind", ["document"])
+        again = pc.is_in(documents["id"], value_set=exact_duplicates(self.output, self.files))
+        pages = as_seen_pages(documents.filter(pc.invert(again)))
+        return pages, Places(pages["id"])
+
+
+@dataclass(frozen=True)
 class Rejudge:
     """The gates of a run, to be applied again."""
 
@@ -166,14 +189,15 @@ class Rejudge:
 
     def part(self, name: str, paths: Collection[str] = GATES) -> Iterator[JudgedRows]:
         """What some gates say of the rows of one part; a gate's rows may come in several pieces."""
-        judges: dict[str, Callable[[str], Iterator[JudgedRows]]] = {
+        pages = _PartPages(self.state.output, kept_files(self.state, name))
+        judges: dict[str, Callable[[_PartPages], Iterator[JudgedRows]]] = {
             "gates.dedup": self._pages,
             "gates.fetch.image": self._images,
             "gates.fetch.caption": self._captions,
         }
         for path, judge in judges.items():
             if path in paths:
-                yield from judge(name)
+                yield from judge(pages)
         if any(path.startswith("gates.shard.") for path in paths):
             # One join serves all gates of the stage.
             yield from (rows for rows in self._of_shard(name) if rows.gate in paths)
@@ -191,38 +215,26 @@ class Rejudge:
             "gates.shard.text": gates.text,
         }[path]
 
-    def _pages(self, name: str) -> Iterator[JudgedRows]:
-        pages = read_pages(self.state.output, page_files(self.state, name))
+    def _pages(self, of: "_PartPages") -> Iterator[JudgedRows]:
         gate = "gates.dedup"
-        said = evaluate(self._gate(gate), pages)
-        yield JudgedRows(gate, "page", pages["id"], None, said, pages)
+        said = evaluate(self._gate(gate), of.pages)
+        yield JudgedRows(gate, "page", of.pages["id"], None, said, of.pages)
 
-    def _documents(self, name: str) -> tuple[pa.Table, Places]:
-        """The documents whose images and captions gate `fetch` sees."""
-        files = kept_files(self.state, name)
-        documents = rows_with(read_kept_pages(self.state.output, files), "kind", ["document"])
-        again = pc.is_in(documents["id"], value_set=exact_duplicates(self.state.output, files))
-        pages = as_seen_pages(documents.filter(pc.invert(again)))
-        return pages, Places(pages["id"])
-
-    def _images(self, name: str) -> Iterator[JudgedRows]:
-        pages, places = self._documents(name)
+    def _images(self, of: "_PartPages") -> Iterator[JudgedRows]:
+        pages, places = of.documents
         gate = "gates.fetch.image"
-        for path in page_files(self.state, name).paths("documents"):
-            for batch in iter_batches(self.state.output, path):
-                nodes = image_nodes(batch)
-                at = places.of(nodes["id"])
-                rows = seen_images(nodes.filter(pa.array(at >= 0)), pages, at[at >= 0])
-                said = evaluate(self._gate(gate), rows)
-                yield JudgedRows(gate, "image", rows["id"], rows["node"], said, rows)
+        for nodes in iter_image_nodes(self.state.output, of.files.pages, _DOCUMENTS_AT_ONCE):
+            at = places.of(nodes["id"])
+            rows = seen_images(nodes.filter(pa.array(at >= 0)), pages, at[at >= 0])
+            said = evaluate(self._gate(gate), rows)
+            yield JudgedRows(gate, "image", rows["id"], rows["node"], said, rows)
 
-    def _captions(self, name: str) -> Iterator[JudgedRows]:
-        pages, places = self._documents(name)
-        files = kept_files(self.state, name)
-        removed = contaminated_ids(self.state.output, files, ("caption",))
+    def _captions(self, of: "_PartPages") -> Iterator[JudgedRows]:
+        pages, places = of.documents
+        removed = contaminated_ids(self.state.output, of.files, ("caption",))
         gate = "gates.fetch.caption"
-        for path in files.pages.paths("captions"):
-            for batch in iter_batches(self.state.output, path, 8192):
+        for path in of.files.pages.paths("captions"):
+            for batch in iter_batches(self.state.output, path, _CAPTIONS_AT_ONCE):
                 captions = pa.Table.from_batches([batch])
                 at = places.of(captions["doc_id"])
                 at[np.asarray(pc.is_in(captions["caption_id"], value_set=removed))] = -1

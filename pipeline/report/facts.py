@@ -33,8 +33,8 @@ _SCORES = {
     "pages": "scores_models",
     "paragraphs": "scores_paragraphs",
 }
-"""What has scores by models -> the table that holds them. Those of captions are told by their gate:
-table `scores_clip` has pairs of images and sentences of documents too."""
+"""What has scores by models -> the table that holds them. Those of captions are told by their gate,
+which sees them beside those of their images."""
 _SCORE_BINS = 24
 _VIEWS = (*galleries.VIEWS, *described.VIEWS, *_SCORES.values())
 

@@ -1,6 +1,8 @@
 """All that a report tells of the gates, from one look at every row that they judged."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from pipeline.inspection.streams import Json
 from pipeline.report.explorer import ExplorerTally
 from pipeline.report.slices import SliceTally
 from transforms.candidates import CAPTION_SCHEMA
+
+_THREADS = 2
+"""Parts that are judged at once; so many wait, each in memory."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -165,9 +170,31 @@ def tally_gates(rejudge: Rejudge, parts: Sequence[str], examples: int) -> dict[s
         examples: As `GateTally`.
     """
     found = {gate: GateTally(rejudge, gate, examples) for gate in GATES}
-    for name in parts:
-        for judged in rejudge.part(name):
+    for rows in _judged(rejudge, parts):
+        for judged in rows:
             found[judged.gate].add(judged)
     for tally in found.values():
         tally.finish()
     return found
+
+
+def _judged(rejudge: Rejudge, parts: Sequence[str]) -> Iterator[list[JudgedRows]]:
+    """The rows of parts, in their order: some are judged while others are counted.
+
+    Threads are enough: Parquet, Arrow and DuckDB run beside the interpreter.
+    """
+    ahead: deque[Future[list[JudgedRows]]] = deque()
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="judge") as threads:
+        try:
+            for name in parts:
+                ahead.append(threads.submit(_judge_part, rejudge, name))
+                if len(ahead) > _THREADS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _judge_part(rejudge: Rejudge, name: str) -> list[JudgedRows]:
+    return list(rejudge.part(name))

@@ -69,9 +69,7 @@ def dimensions_of(rows: pa.Table) -> Iterator[tuple[str, Any]]:
         yield "script", _script(rows["text" if text == "caption_id" else text])
     url = next((name for name in ("page_url", "url") if name in names), None)
     if url is not None:
-        # Of an address or a URL without a host there is none.
-        found = pc.extract_regex(rows[url], _SUFFIX)
-        yield "domain suffix", pc.utf8_lower(pc.struct_field(found, "suffix"))
+        yield "domain suffix", _suffix(rows[url])
     if "width" in names:
         width, height = rows["width"], rows["height"]
         shape = pc.if_else(
@@ -82,6 +80,14 @@ def dimensions_of(rows: pa.Table) -> Iterator[tuple[str, Any]]:
         yield "orientation", shape
         least = pc.min_element_wise(width, height, skip_nulls=False)
         yield "image size", _size(least)
+
+
+def _suffix(urls: Any) -> Any:
+    """The last label of each host; null of an address and of a URL without a host."""
+    # All that stands on a page has one URL: each is looked at once.
+    encoded = urls.combine_chunks().dictionary_encode()
+    found = pc.struct_field(pc.extract_regex(encoded.dictionary, _SUFFIX), "suffix")
+    return pc.utf8_lower(found).take(encoded.indices)
 
 
 def _script(texts: Any) -> Any:
