@@ -47,6 +47,42 @@ def grow_output(output: Path, times: int) -> None:
         path.write_text(json.dumps(manifest))
 
 
+def deal_shards(stream: Path, shards: int) -> int:
+    """Deal the samples of a stream's folder to so many shards; how many each has then.
+
+    Args:
+        stream: A folder of an output below `shards`; changed in place. Its tars become holes of the
+            size that the manifest tells: whoever reads one finds nothing.
+        shards: How many there are then; what is left over of the samples is in none.
+    """
+    con = duckdb.connect()
+    index = stream / "index.parquet"
+    manifest = json.loads((stream / "manifest.json").read_text())
+    samples: int = manifest["totals"]["samples"] // shards
+    target = index.with_suffix(".dealt")
+    con.execute(
+        "COPY (SELECT * EXCLUDE (file_row_number) "
+        f"REPLACE (printf('train-%06d.tar', file_row_number // {samples}) AS shard) "
+        f"FROM read_parquet('{index}', file_row_number = true) "
+        f"WHERE file_row_number < {shards * samples} ORDER BY file_row_number) "
+        f"TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+    )
+    target.replace(index)
+    for shard in manifest["shards"]:
+        (stream / shard["name"]).unlink()
+    size = 10 * 1024 * samples
+    manifest["shards"] = [
+        {"name": f"train-{at:06d}.tar", "samples": samples, "bytes": size, "sha256": f"{at:064x}"}
+        for at in range(shards)
+    ]
+    manifest["totals"] = {"samples": shards * samples, "shards": shards, "bytes": shards * size}
+    (stream / "manifest.json").write_text(json.dumps(manifest))
+    for shard in manifest["shards"]:
+        with (stream / shard["name"]).open("wb") as file:
+            file.truncate(size)
+    return samples
+
+
 def _grow_table(con: Any, path: Path, times: int) -> None:
     columns = [
         row[0] for row in con.execute(f"DESCRIBE SELECT * FROM read_parquet('{path}')").fetchall()

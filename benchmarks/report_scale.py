@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.processes import ROOT, say
 from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
-from benchmarks.report_inputs import grow_output
+from benchmarks.report_inputs import deal_shards, grow_output
 from pipeline.report.standing import FACTS, FOLDER, PAGE
 
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
@@ -26,8 +26,9 @@ DISTRIBUTIONS = ("weft-data", "duckdb", "pyarrow", "pillow")
 PAGES = 2400
 PART_BYTES = 65_536
 CAPTIONS, QUICK_CAPTIONS = 1_000_000, 20_000
+SHARDS = 1000
 ROUNDS, QUICK_ROUNDS = 3, 1
-LIMITS = {"seconds": 60.0, "memory": 1e9, "bytes": 15e6}
+LIMITS = {"seconds": 60.0, "memory": 1e9, "bytes": 15e6, "inspect": 2.0}
 
 
 def run_weft(*arguments: str) -> dict[str, float]:
@@ -75,6 +76,7 @@ def main() -> None:
     begin = time.perf_counter()
     rounds = QUICK_ROUNDS if given.quick else ROUNDS
     runs: list[dict[str, float]] = []
+    looks: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as name:
         output, captions = make_output(Path(name), QUICK_CAPTIONS if given.quick else CAPTIONS)
         for number in range(rounds):
@@ -82,6 +84,12 @@ def main() -> None:
             runs.append(run_weft("report", str(output), "-q"))
         facts = json.loads((output / FOLDER / FACTS).read_bytes())
         size = (output / FOLDER / PAGE).stat().st_size
+        stream = output / "shards" / "captioned"
+        shards = min(SHARDS, captions // 100)
+        samples = deal_shards(stream, shards)
+        for number in range(rounds):
+            say(f"inspect, round {number + 1} of {rounds}")
+            looks.append(run_weft("inspect", str(stream)))
     what = f"report of {captions:,} captions"
     values = {key: middle([run[key] for run in runs]) for key in ("seconds", "memory")}
     values["bytes"] = float(size)
@@ -92,11 +100,15 @@ def main() -> None:
             more_is_better=False),
         Row(f"{what}: index.html", size / 1e6, "MB", "at most", LIMITS["bytes"] / 1e6,
             more_is_better=False),
+        Row(f"inspect of {shards:,} shards of {samples:,} samples",
+            middle([run["seconds"] for run in looks]), "s", "at most", LIMITS["inspect"],
+            more_is_better=False),
     ]  # fmt: skip
     details = {
         "rounds": rounds, "captions": captions, "judged": facts["judged"],
         "rows_by_gate": {found["gate"]: found["rows"] for found in facts["slices"]},
-        "runs": runs, "children_max_rss": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+        "runs": runs, "inspect_runs": looks,
+        "children_max_rss": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
         "seconds": round(time.perf_counter() - begin, 1),
     }  # fmt: skip
     command = "make bench-report" + (' ARGS="--quick"' if given.quick else "")
