@@ -51,7 +51,7 @@ demo: $(INSTALLED) $(CAPTIONING) ## generate the demo crawl and curate it into o
 TEST_JOBS ?= 2
 test: $(INSTALLED) $(CAPTIONING) ## run the tests (ARGS="-k packs" picks some; TEST_JOBS=8 on a larger machine)
 	@echo "==> tests"
-	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile -m "not vllm" --durations=30 --durations-min=5 $(ARGS) || [ $$? = 5 ]
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder -m "not vllm" --durations=30 --durations-min=5 $(ARGS) || [ $$? = 5 ]
 	@echo "==> tests with vLLM"
 	@$(PY) -m pytest -m vllm $(ARGS) || [ $$? = 5 ]
 

@@ -16,6 +16,12 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 # Fixtures of tests/recaptioner/conftest.py that load vLLM, a minute each.
 _OF_VLLM = {"vllm_engine", "vllm_server"}
 
+# Files of a minute and more: they begin first, so that no process is left with one at the end.
+_LONG = (
+    "test_resume.py", "test_real_sites.py", "test_fetch.py", "test_readme.py",
+    "test_engine_process.py", "test_ranks.py", "test_fetch_faults.py",
+)  # fmt: skip
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -32,12 +38,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what loads vLLM: it changes how torch computes in its process, so `make test` runs these
     tests in one of their own.
 
-    A test that ends the server of the others comes last.
+    A test that ends the server of the others comes last, long files first.
     """
-    items.sort(key=lambda item: item.get_closest_marker("ends_vllm_server") is not None)
+    items.sort(key=_turn)
     for item in items:
         if not _OF_VLLM.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.vllm)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, int]:
+    name = item.path.name
+    place = _LONG.index(name) if name in _LONG else len(_LONG)
+    return item.get_closest_marker("ends_vllm_server") is not None, place
 
 
 class HangError(Exception):
