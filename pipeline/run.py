@@ -5,7 +5,6 @@ replaced after every stage; its snapshots name the parts that readers may use.
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -44,12 +43,12 @@ from recaptioner.identity import identify_recaptioner
 from recaptioner.journal import FOLDER
 from schemas.commits import Commit
 from schemas.errors import OutputError, StageError, UserError
+from schemas.folder_lock import LOCK_FILE, lock_folder
 from schemas.shards import SCHEMA_VERSION
 from transforms import storage
 from transforms.block_lists import BlockLists
 from transforms.scorers.registry import identify
 
-LOCK_FILE = ".lock"
 OWN_NAMES = frozenset(
     {
         RUN_FILE,
@@ -179,16 +178,8 @@ def locked(output: str) -> Iterator[None]:
     if not storage.is_local(output):
         yield
         return
-    try:
-        os.makedirs(output, exist_ok=True)
-        with open(os.path.join(output, LOCK_FILE), "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(f"--output {output}: another run is using it") from None
-            yield
-    except PermissionError as e:
-        raise OutputError(f"--output {output}: cannot be written: {e}") from e
+    with lock_folder(output):
+        yield
 
 
 def execute(options: RunOptions) -> RunState:

@@ -3,6 +3,7 @@
 Each section belongs to one part of the trainer and is handed to it whole.
 """
 
+import math
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -248,8 +249,23 @@ def _refuse_unknown(plain: Any, kind: Any, where: str) -> None:
             _refuse_unknown(value, known[key], f"{name}.")
 
 
+def _refuse_not_finite(section: Any, where: str) -> None:
+    """TOML has nan and inf, and nan passes every comparison."""
+    for each in fields(section):
+        value, name = getattr(section, each.name), f"{where}{each.name}"
+        if is_dataclass(value):
+            _refuse_not_finite(value, f"{name}.")
+        elif any(isinstance(v, float) and not math.isfinite(v) for v in _numbers(value)):
+            raise RecipeError(f"{name}: a finite number is wanted, not {value}")
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def check_config(config: TrainConfig) -> None:
     """Refuse values that no training can have. Raises `RecipeError` naming the key."""
+    _refuse_not_finite(config, "")
     data, optimizer = config.data, config.optimizer
     positive = {
         "data.sequence_length": data.sequence_length,
@@ -268,7 +284,7 @@ def check_config(config: TrainConfig) -> None:
     for name, value in positive.items():
         if value < 1:
             raise RecipeError(f"{name}: must be at least 1, not {value}")
-    for name, value in {
+    at_least_zero: dict[str, float] = {
         "data.workers": data.workers,
         "data.retries": data.retries,
         "vision.image_size": config.vision.image_size,
@@ -276,9 +292,33 @@ def check_config(config: TrainConfig) -> None:
         "optimizer.warmup_steps": optimizer.warmup_steps,
         "run.threads": config.run.threads,
         "run.min_gpus": config.run.min_gpus,
+        "run.seed": config.run.seed,
+        "optimizer.learning_rate": optimizer.learning_rate,
+        "optimizer.z_loss": optimizer.z_loss,
+        "vision.learning_rate": config.vision.learning_rate,
+        "connector.learning_rate": config.connector.learning_rate,
+        "decoder.learning_rate": config.decoder.learning_rate,
+    }
+    for name, number in at_least_zero.items():
+        if number < 0:
+            raise RecipeError(f"{name}: must not be negative, not {number}")
+    if not 0 <= optimizer.final_fraction <= 1:
+        raise RecipeError(
+            f"optimizer.final_fraction: a share, 0 to 1, not {optimizer.final_fraction}"
+        )
+    if not all(0 <= beta < 1 for beta in optimizer.betas):
+        raise RecipeError(f"optimizer.betas: from 0 to below 1, not {list(optimizer.betas)}")
+    for name, bound in {
+        "optimizer.epsilon": optimizer.epsilon,
+        "optimizer.clip_norm": optimizer.clip_norm,
     }.items():
-        if value < 0:
-            raise RecipeError(f"{name}: must not be negative, not {value}")
+        if bound <= 0:
+            raise RecipeError(f"{name}: must be above 0, not {bound}")
+    if optimizer.weight_decay < 0 and optimizer.weight_decay != -1:
+        raise RecipeError(
+            "optimizer.weight_decay: not negative, or -1 for a tenth of the learning rate, not "
+            f"{optimizer.weight_decay}"
+        )
     for name, chosen, allowed in (
         ("connector.kind", config.connector.kind, CONNECTORS),
         ("connector.pooling", config.connector.pooling, ("adaptive", "uniform")),

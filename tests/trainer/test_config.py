@@ -55,6 +55,14 @@ def test_override_changes_a_value() -> None:
         ("data.sources.text.weight=-1", "data.sources.text.weight: must not be negative"),
         ("data.workers=-1", "data.workers: must not be negative"),
         ("decoder.tokenizer=", "decoder.tokenizer"),
+        ("run.seed=-1", "run.seed: must not be negative"),
+        ("optimizer.learning_rate=nan", "optimizer.learning_rate: a finite number is wanted"),
+        ("optimizer.betas=[0.9, inf]", "optimizer.betas: a finite number is wanted"),
+        ("optimizer.betas=[0.9, 1.0]", "optimizer.betas: from 0 to below 1"),
+        ("optimizer.epsilon=0.0", "optimizer.epsilon: must be above 0"),
+        ("optimizer.final_fraction=1.5", "optimizer.final_fraction: a share, 0 to 1"),
+        ("optimizer.weight_decay=-0.1", "optimizer.weight_decay: not negative, or -1"),
+        ("vision.learning_rate=-1.0", "vision.learning_rate: must not be negative"),
     ],
 )
 def test_mistake_is_named(override: str, told: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from schemas.errors import InputError, RecipeError, TrainingError
+from schemas.errors import InputError, OutputError, RecipeError, TrainingError
+from schemas.folder_lock import lock_folder
 from tests.trainer.ranks import read_log, run_ranks, start_ranks
 from tests.trainer.small_shards import write_shards
 from trainer.config import load_config
@@ -171,6 +172,16 @@ def test_other_data_is_refused(shards: Path, tmp_path: Path) -> None:
     other = write_shards(tmp_path / "other", captioned=30)
     with pytest.raises(RecipeError, match="trained on other packs"):
         train(options(other, tmp_path / "run"))
+
+
+def test_two_runs_do_not_train_into_one_folder(shards: Path, tmp_path: Path) -> None:
+    with (
+        lock_folder(str(tmp_path)),
+        pytest.raises(OutputError, match="another run is using it"),
+    ):
+        train(options(shards, tmp_path))
+    assert not (tmp_path / "checkpoints").exists()
+    assert train(options(shards, tmp_path, 1)).step == 1
 
 
 def test_loss_that_is_not_finite_stops_before_the_optimizer(shards: Path, tmp_path: Path) -> None:

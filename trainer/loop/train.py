@@ -5,7 +5,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from schemas.errors import OutputError, WeftError
+from schemas.folder_lock import lock_folder
 from trainer.config import TrainConfig
 from trainer.data.corpus import Corpus, open_corpus
 from trainer.data.loader import make_loader
@@ -133,10 +134,31 @@ def open_everywhere(config: TrainConfig, data: str, world: World, quiet: bool = 
 
 
 def _train(options: TrainOptions, world: World) -> Outcome:
-    config = options.config
     folder = options.output / CHECKPOINTS
     if options.output.is_file():
         raise OutputError(f"{options.output}: a file; --output is a folder")
+    with locked_everywhere(options.output, world):
+        return _train_in(options, world, folder)
+
+
+@contextmanager
+def locked_everywhere(output: Path, world: World) -> Iterator[None]:
+    """Hold the output by the first rank; where another run does, all ranks say so."""
+    failure: WeftError | None = None
+    with ExitStack() as held:
+        if world.is_first:
+            try:
+                held.enter_context(lock_folder(str(output)))
+            except WeftError as error:
+                failure = error
+        failures = world.gather([failure] if failure else [])
+        if failures:
+            raise failures[0]
+        yield
+
+
+def _train_in(options: TrainOptions, world: World, folder: Path) -> Outcome:
+    config = options.config
     resumed = newest_facts(folder)
     threads = set_threads(config, resumed[1] if resumed else None, world)
     corpus = open_everywhere(config, options.data, world, options.quiet)
