@@ -15,12 +15,13 @@ POOL = "sampling_pool"
 _MEMBER_OVERHEAD = 1024
 """Bytes a tar member takes beside its data, near enough to size shards."""
 _ROWS = 1024
+# Made once: `json.dumps` makes one a call.
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(values: Mapping[str, Any]) -> str:
     """JSON with one form: keys sorted, no spaces, non-ASCII as it is, no NaN."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False,
-                      allow_nan=False)  # fmt: skip
+    return _JSON.encode(values)
 
 
 def keep_sample(sink: PartSink, sample: Sample) -> None:

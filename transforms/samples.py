@@ -16,12 +16,7 @@ from schemas.ids import digest
 from schemas.rows import LedgerRow, Sample, SampleImage, TextScore
 from schemas.shards import ShardFormat, image_suffixes, sample_key
 from schemas.tables import schema_of
-from transforms.assign import (
-    AssignFiles,
-    Judged,
-    StreamGates,
-    judge,
-)
+from transforms.assign import AssignFiles, Judged, StreamGates, judge
 from transforms.assigned_nodes import ASSIGNED_SCHEMA
 from transforms.caption_choice import TRAINED_ON, choose_caption
 from transforms.gates import Decisions, ledger_rows
@@ -51,6 +46,10 @@ _PAGE_FACTS = ("url", "site", "title", "language", "date")
 _IMAGE_FACTS = ("image_url", "image_key", "sha256", "width", "height", "format")
 _PLACE = ("pack", "offset", "size", "mode", "frames", "orientation")
 _NODE_COLUMNS = ("node", "kind", "text", "alt", "title", "figcaption", *_IMAGE_FACTS, *_PLACE)
+_CAPTION_COLUMNS = (
+    "caption_id", "doc_id", "node", "origin", "text", "page_url", "page_title", "site", "language",
+    "date", "component", "earlier_split", *_IMAGE_FACTS, *_PLACE,
+)  # fmt: skip
 _SAID = ("text", "alt", "title", "figcaption")
 _WEIGHT = "sampling_weight"
 
@@ -353,7 +352,9 @@ class BuildSamples:
         """Samples, each with the best caption of its page and the origin it is trained on."""
         groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
         order = [("doc_id", "ascending"), ("node", "ascending"), ("caption_id", "ascending")]
-        for row in captions.sort_by(order).to_pylist():
+        weights = [_WEIGHT] if _WEIGHT in captions.column_names else []
+        names = dict.fromkeys((*_CAPTION_COLUMNS, *scored.image, *scored.pair, *weights))
+        for row in captions.sort_by(order).select(list(names)).to_pylist():
             groups.setdefault((row["image_key"], row["doc_id"]), []).append(row)
         for (image_key, doc_id), rows in groups.items():
             first = rows[0]
