@@ -27,7 +27,7 @@ CAPTIONING := $(if $(filter Linux-x86_64,$(PLATFORM)),$(VENV)/.recaption-$(VLLM)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-recaption demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-loader bench-recaption bench-report screenshot clean
+.PHONY: help setup setup-recaption demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-redecide bench-loader bench-recaption bench-report screenshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -123,6 +123,9 @@ bench-fetch: $(INSTALLED) $(IMG2DATASET) ## measure how images are fetched, besi
 
 bench-score: $(INSTALLED) ## measure how images and texts are scored, beside the model alone and a plain loop
 	@$(PY) -m benchmarks.score $(ARGS)
+
+bench-redecide: $(INSTALLED) ## measure what another threshold costs, beside scoring
+	@$(PY) -m benchmarks.redecide $(ARGS)
 
 # Megatron-Energon is measured too where `make energon` has installed it. It takes the extra `train`.
 bench-loader: $(INSTALLED) ## measure how samples are loaded, beside webdataset and Megatron-Energon

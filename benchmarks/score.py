@@ -24,7 +24,6 @@ from rich.console import Console
 from benchmarks.processes import ROOT, say
 from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
 from benchmarks.score_inputs import Pairs, load_pairs
-from benchmarks.score_redecide import measure_redecide
 from benchmarks.score_sides import write_plan
 from transforms.score_plan import IMAGES, TEXTS
 
@@ -33,11 +32,9 @@ DISTRIBUTIONS = ("weft-data", "torch", "open_clip_torch", "webdataset", "pillow"
 ROUNDS = 3
 ONCE, USED = "each picture once", "as pages use them"
 """The two inputs: without and with what pages repeat."""
-DECIDED_ROWS, QUICK_ROWS = 100_000, 2_000
 TARGETS = {
     "forward pass alone": 0.9,
     "webdataset + open_clip loop": 2.0,
-    "scoring them": 20.0,
 }
 """Least ratios, by what ours is set beside."""
 
@@ -210,10 +207,6 @@ def main() -> None:
             found, told = measure(case, pairs, Path(folder), details["rounds"])
         rows += found
         details[case.name] = told
-    with tempfile.TemporaryDirectory(prefix="weft-bench-") as folder:
-        found, told = measure_redecide(Path(folder), QUICK_ROWS if given.quick else DECIDED_ROWS)
-    rows += found
-    details["deciding again"] = told
     details["seconds"] = round(time.perf_counter() - begin, 1)
     command = "make bench-score" + (' ARGS="--quick"' if given.quick else "")
     report = Report("score", command, machine, versions(DISTRIBUTIONS), rows, details)
