@@ -1,6 +1,6 @@
 """What a run knows: its output, its recipe, its input, and what every step has committed so far."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,36 +92,43 @@ class RunState:
 def read_commits(output: str, stage: str, parts: Iterable[Part]) -> Commits:
     """The commits of those parts that have one."""
     names = set(storage.list_names(storage.join(output, "commits", stage)))
-    found: Commits = {}
-    for part in parts:
-        if f"{part.key}.json" in names:
-            commit = read_commit(output, stage, part.key)
-            if commit is not None:
-                found[part.name] = commit
-    return found
+    there = [part for part in parts if f"{part.key}.json" in names]
+    read = _read_records(output, stage, [part.key for part in there])
+    return {
+        part.name: commit for part, commit in zip(there, read, strict=True) if commit is not None
+    }
 
 
 def read_answers(output: str, stage: str, prefix: str) -> Commits:
     """All commits of parts whose names begin with a prefix, whichever run made them."""
-    found: Commits = {}
-    for name in storage.list_names(storage.join(output, "commits", stage)):
-        if name.startswith(prefix) and name.endswith(".json"):
-            commit = read_commit(output, stage, name.removesuffix(".json"))
-            if commit is not None:
-                found[commit.name] = commit
-    return found
+    names = [
+        name.removesuffix(".json")
+        for name in storage.list_names(storage.join(output, "commits", stage))
+        if name.startswith(prefix) and name.endswith(".json")
+    ]
+    read = _read_records(output, stage, names)
+    return {commit.name: commit for commit in read if commit is not None}
 
 
 def read_commit(output: str, stage: str, name: str) -> Commit | None:
     """The commit of a part by the stem of its record; None where there is none."""
-    path = commit_path(stage, name)
-    data = storage.read_bytes(storage.join(output, path))
-    if data is None:
-        return None
+    return _read_records(output, stage, [name])[0]
+
+
+def _read_records(output: str, stage: str, names: Sequence[str]) -> list[Commit | None]:
+    """Commit records by their stems; None for one that is not there. Raises `InputError`."""
+    urls = [storage.join(output, commit_path(stage, name)) for name in names]
+    return [
+        None if data is None else _decode(url, data)
+        for url, data in zip(urls, storage.read_many(urls), strict=True)
+    ]
+
+
+def _decode(url: str, data: bytes) -> Commit:
     try:
         return Commit.from_json(data)
     except msgspec.MsgspecError as e:
-        raise InputError(f"{storage.join(output, path)}: not a commit record: {e}") from e
+        raise InputError(f"{url}: not a commit record: {e}") from e
 
 
 def sum_counts(commits: Iterable[Commit]) -> dict[str, TableCounts]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from schemas.errors import StageError, TrainingError, UserError
+from schemas.errors import StageError, StoreError, TrainingError, UserError
 
 STOPPED = 130
 """After Ctrl-C."""
@@ -28,13 +28,14 @@ def run_app(app: Callable[..., Any], program: str, arguments: list[str] | None =
         answer: Any = app(args=arguments, standalone_mode=False)
     except UserError as error:
         return _fail(program, error, 2)
-    except (StageError, TrainingError) as error:
+    except (StageError, StoreError, TrainingError) as error:
         return _fail(program, error, 1)
     except Exception as error:
         return _other_failure(program, error)
     except KeyboardInterrupt:
         return _stopped(program)
-    return int(answer or 0)
+    # Typer takes Ctrl-C itself, and gives back its exit code.
+    return _stopped(program) if answer == STOPPED else int(answer or 0)
 
 
 def _stopped(program: str) -> int:

@@ -9,6 +9,7 @@
     |   +-- OutputError           an output that cannot be written, or belongs to another run
     +-- StageError                a stage did not end well (failure budget, dead workers):
     |                             exit code 1
+    +-- StoreError                an object store failed in every try: exit code 1
     +-- TrainingError             a training that cannot go on: exit code 1
     +-- DataError                 one row is bad: it becomes a row of the table `failures`
         +-- RecordError           the crawl file
@@ -60,6 +61,13 @@ class OutputError(UserError):
 
 class StageError(WeftError):
     """A stage that ended without its result."""
+
+
+class StoreError(WeftError, OSError):
+    """An object store that does not answer, or fails; the message names the object and the cause.
+
+    An `OSError` too, as what a disk does is: whoever checks what the user named says it in one way.
+    """
 
 
 class TrainingError(WeftError):

@@ -18,8 +18,8 @@ _OF_VLLM = {"vllm_engine", "vllm_server"}
 
 # Files of a minute and more: they begin first, so that no process is left with one at the end.
 _LONG = (
-    "test_resume.py", "test_real_sites.py", "test_fetch.py", "test_readme.py",
-    "test_engine_process.py", "test_ranks.py", "test_fetch_faults.py",
+    "test_engines.py", "test_resume.py", "test_real_sites.py", "test_fetch.py", "test_readme.py",
+    "test_engine_process.py", "test_ranks.py", "test_fetch_faults.py", "test_object_stores.py",
 )  # fmt: skip
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -31,6 +31,17 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real crawls (../shared/data) are not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """The endpoint of an S3 server, for the whole session; the test is skipped without moto."""
+    pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
+    pytest.importorskip("moto", reason="moto, an S3 server, is not installed")
+    from tests.store_server import s3_server
+
+    with s3_server() as url:
+        yield url
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

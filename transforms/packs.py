@@ -10,12 +10,16 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
-from schemas.errors import ImageMissingError
+from fsspec.implementations.local import LocalFileSystem
+
+from schemas.errors import ImageMissingError, StoreError
 from schemas.rows import Locator
 from transforms import storage
 
@@ -181,17 +185,27 @@ def read_images(output: str, locators: Sequence[Locator]) -> dict[Locator, bytes
     """The bytes of many images, by coalesced range reads that fsspec runs side by side.
 
     A range that cannot be read whole gives an `ImageMissingError` as its value, so that one lost
-    pack does not hide the images of another. Memory: the sum of the ranges; call it in windows.
+    pack does not hide the images of another. Memory: the sum of the ranges; `read_windows` bounds
+    it.
+
+    Raises:
+        StoreError: A store that fails, or refuses: what it holds is not lost.
     """
+    return _read(*storage.resolve(packs_url(output)), locators)
+
+
+def _read(fs: Any, folder: str, locators: Sequence[Locator]) -> dict[Locator, bytes | Exception]:
     spans = coalesce(locators)
-    folder = packs_url(output)
-    fs, _ = storage.resolve(folder)
-    paths = [storage.resolve(storage.join(folder, span.pack))[1] for span in spans]
+    lost = OSError if isinstance(fs, LocalFileSystem) else FileNotFoundError
+    paths = [f"{folder}/{span.pack}" for span in spans]
     blocks = fs.cat_ranges(
         paths, [span.start for span in spans], [span.end for span in spans], on_error="return"
     )
     found: dict[Locator, bytes | Exception] = {}
     for span, block in zip(spans, blocks, strict=True):
+        if isinstance(block, Exception) and not isinstance(block, lost):
+            # An outage, or rights that have run out: the images are still there.
+            raise StoreError(f"{folder}/{span.pack}: {block}") from block
         for locator in span.locators:
             start = locator.offset - span.start
             if isinstance(block, Exception):
@@ -205,3 +219,26 @@ def read_images(output: str, locators: Sequence[Locator]) -> dict[Locator, bytes
                 f"pack {locator.pack}, {locator.size} bytes at {locator.offset}: {reason}"
             )
     return found
+
+
+Window = TypeVar("Window")
+
+
+def read_windows(
+    output: str, windows: Iterable[tuple[Window, Sequence[Locator]]]
+) -> Iterator[tuple[Window, dict[Locator, bytes | Exception]]]:
+    """Yield windows in their order, each with the images at its places, as of `read_images`.
+
+    The next window is read while one is worked on, so a store answers meanwhile. Memory: the
+    images of two windows.
+    """
+    fs, folder = storage.resolve(packs_url(output))
+    ahead: deque[tuple[Window, Future[dict[Locator, bytes | Exception]]]] = deque()
+    with ThreadPoolExecutor(1) as reader:
+        for window, places in windows:
+            ahead.append((window, reader.submit(_read, fs, folder, places)))
+            if len(ahead) > 1:
+                first, read = ahead.popleft()
+                yield first, read.result()
+        for first, read in ahead:
+            yield first, read.result()

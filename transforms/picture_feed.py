@@ -15,7 +15,7 @@ from schemas.errors import DataError
 from schemas.rows import Locator
 from schemas.shards import ShardFormat
 from transforms.image_codec import decode_picture
-from transforms.packs import read_images
+from transforms.packs import read_windows
 
 WINDOW_BYTES = 32 << 20
 """Bytes of packs that are read at once; one window more is read ahead."""
@@ -57,17 +57,12 @@ def feed_pictures(
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor(threads) as decoders, ThreadPoolExecutor(1) as reader:
+    with ThreadPoolExecutor(threads) as decoders:
         waiting: deque[tuple[Item, Future[Any]]] = deque()
-        windows = deque(_windows(items, locate))
-        reads: deque[tuple[Sequence[Item], Future[Any]]] = deque()
-        while windows or reads:
-            while windows and len(reads) < 2:
-                window = windows.popleft()
-                places = [locate(item) for item in window]
-                reads.append((window, reader.submit(read_images, output, places)))
-            window, read = reads.popleft()
-            found = read.result()
+        windows = (
+            (window, [locate(item) for item in window]) for window in _windows(items, locate)
+        )
+        for window, found in read_windows(output, windows):
             for item in window:
                 waiting.append((item, decoders.submit(decode, item, found[locate(item)])))
                 if len(waiting) >= ahead:

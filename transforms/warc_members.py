@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol, cast
 import zstandard
 from fastwarc.stream_io import Lz4Reader
 
-from schemas.errors import TruncatedRecordError, WarcParseError
+from schemas.errors import StoreError, TruncatedRecordError, WarcParseError
 
 BLOCK_BYTES = 256 << 10
 """Bytes asked of the file at a time."""
@@ -213,6 +213,8 @@ class Lz4Member:
                 start, self.end = self.end, self._find_end()
                 self._reader = Lz4Reader(cast(BinaryIO, _Span(self._file, start, self.end)))
             return bytes(self._reader.read(_OUTPUT_STEP))
+        except StoreError:  # tells nothing of the frame
+            raise
         except (OSError, ValueError) as error:
             raise WarcParseError(f"damaged lz4 frame: {error}") from error
 

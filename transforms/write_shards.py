@@ -6,7 +6,7 @@ before the new tar takes its place, and a record, where there is one, always tel
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from schemas.rows import Locator, Sample, SampleImage
 from schemas.shards import SCHEMA_VERSION, ShardFormat, parse_shard_name, shard_name, shard_of
 from schemas.tables import from_dict
 from transforms import image_codec, shards, storage
-from transforms.packs import read_images
+from transforms.packs import read_windows
 from transforms.shuffle import Block, split_rows
 from transforms.sink import Part, PartSink
 from transforms.table_files import iter_batches
@@ -27,8 +27,8 @@ from transforms.table_files import iter_batches
 STAGE = "shard"
 STEP_VERSION = 1
 
-WINDOW_BYTES = 64 * 1024 * 1024
-"""Image bytes that are fetched ahead: one round of range requests."""
+WINDOW_BYTES = 48 * 1024 * 1024
+"""Image bytes that are asked for at once; one window more is read ahead."""
 WINDOW_IMAGES = 512
 
 
@@ -94,16 +94,21 @@ class IdentifyShard:
 
 
 class _Images:
-    """Images of coming samples, fetched some at a time so that near ranges are one request."""
+    """Images of coming samples, read some at a time so that near ranges are one request."""
 
     def __init__(self, output: str) -> None:
         self._output = output
         self._found: dict[Locator, bytes | Exception] = {}
 
-    def fetch(self, samples: list[Sample]) -> None:
-        """Read the images of some samples; earlier ones are forgotten."""
-        images = [image for sample in samples for image in sample.images]
-        self._found = read_images(self._output, [_locator(image) for image in images])
+    def samples(self, rows: pa.Table) -> Iterator[Sample]:
+        """Samples in order, each when its images have been read; earlier ones are forgotten."""
+        windows = (
+            (window, [_locator(image) for sample in window for image in sample.images])
+            for window in _windows(rows)
+        )
+        for window, found in read_windows(self._output, windows):
+            self._found = found
+            yield from window
 
     def read(self, image: SampleImage) -> bytes:
         """The bytes of an image that was fetched; raises `ImageMissingError`."""
@@ -113,6 +118,23 @@ class _Images:
         if isinstance(found, Exception):
             raise ImageMissingError(f"image {image.image_key}: {found}") from found
         return found
+
+
+def _windows(rows: pa.Table) -> Iterator[list[Sample]]:
+    """Samples in order, as many at a time as have images enough."""
+    window: list[Sample] = []
+    size = count = 0
+    for batch in rows.to_batches(max_chunksize=256):
+        for values in batch.to_pylist():
+            sample: Sample = from_dict(Sample, values)
+            bytes_more = sum(image.size for image in sample.images)
+            if window and (size + bytes_more > WINDOW_BYTES or count >= WINDOW_IMAGES):
+                yield window
+                window, size, count = [], 0, 0
+            window.append(sample)
+            size += bytes_more
+            count += len(sample.images)
+    yield window
 
 
 def _locator(image: SampleImage) -> Locator:
@@ -144,7 +166,7 @@ class WriteShard:
         ordered = rows.sort_by("key")
         with storage.publish(url) as out:
             result = shards.write_shard(
-                self._samples(ordered, images), images.read, self.format, out, fail
+                images.samples(ordered), images.read, self.format, out, fail
             )
         sink.count(f"{stream}_samples", kept=result.samples)
         for row in result.index:
@@ -153,40 +175,44 @@ class WriteShard:
         sink.commit.details["entry"] = {**entry, "sha256": result.sha256}
         sink.commit.details["stream"] = stream
 
-    def _samples(self, rows: pa.Table, images: _Images) -> Iterator[Sample]:
-        """Samples in order; the images of a window are fetched before its first sample."""
-        window: list[Sample] = []
-        size = count = 0
-        for batch in rows.to_batches(max_chunksize=256):
-            for values in batch.to_pylist():
-                sample: Sample = from_dict(Sample, values)
-                bytes_more = sum(image.size for image in sample.images)
-                if window and (size + bytes_more > WINDOW_BYTES or count >= WINDOW_IMAGES):
-                    images.fetch(window)
-                    yield from window
-                    window, size, count = [], 0, 0
-                window.append(sample)
-                size += bytes_more
-                count += len(sample.images)
-        images.fetch(window)
-        yield from window
+
+def expected_shards(
+    output: str, files: Sequence[tuple[str, Collection[str]]], bits: Mapping[str, int]
+) -> set[str]:
+    """Part names of the shards that samples fall into.
+
+    Reads keys, and of no more files than it takes: a group has 2^k shards, and when each of them
+    has been seen, no further key tells anything. With thousands of samples a shard that is soon.
+
+    Args:
+        output: Where the files lie.
+        files: Files of the table `samples`, each with the groups (`<stream>/<split>`) in it.
+        bits: Group -> k.
+    """
+    seen: dict[str, set[int]] = {}
+    for path, groups in files:
+        # The only shard of a group that has samples has some.
+        seen |= {group: {0} for group in groups if not bits[group]}
+        if all(len(seen.get(group, ())) == 1 << bits[group] for group in groups):
+            continue
+        for group, heads in _key_heads(output, path):
+            seen.setdefault(group, set()).update(shard_of(head, bits[group]) for head in heads)
+    return {
+        part_name(stream, shard_name(split, number))
+        for group, numbers in seen.items()
+        for stream, _, split in [group.partition("/")]
+        for number in numbers
+    }
 
 
-def expected_shards(output: str, paths: list[str], bits: Mapping[str, int]) -> set[str]:
-    """Part names of the shards that samples fall into; reads keys only."""
-    found: set[str] = set()
-    for path in paths:
-        for batch in iter_batches(output, path, 65536, ["stream", "split", "key"]):
-            places = pa.Table.from_batches([batch])
-            groups = pc.binary_join_element_wise(places["stream"], places["split"], "/")
-            for group in pc.unique(groups).to_pylist():
-                stream, _, split = group.partition("/")
-                heads = pc.unique(
-                    pc.utf8_slice_codeunits(places.filter(pc.equal(groups, group))["key"], 0, 8)
-                )
-                numbers = {shard_of(head, bits[group]) for head in heads.to_pylist()}
-                found |= {part_name(stream, shard_name(split, number)) for number in numbers}
-    return found
+def _key_heads(output: str, path: str) -> Iterator[tuple[str, list[str]]]:
+    """What decides the shard of a sample: its group, and the head of its key."""
+    for batch in iter_batches(output, path, 65536, ["stream", "split", "key"]):
+        places = pa.Table.from_batches([batch])
+        groups = pc.binary_join_element_wise(places["stream"], places["split"], "/")
+        heads = pc.utf8_slice_codeunits(places["key"], 0, 8)
+        for group in pc.unique(groups).to_pylist():
+            yield group, pc.unique(heads.filter(pc.equal(groups, group))).to_pylist()
 
 
 def shard_of_part(name: str) -> tuple[str, str]:
