@@ -16,6 +16,7 @@ INSTALLED := $(VENV)/.installed
 ENERGON := .venv-energon/.installed
 IMG2DATASET := .venv-img2dataset/.installed
 DEDUP_PEERS := .venv-dedup/.installed
+WORKER := .venv-worker/.installed
 
 # Which build of vLLM: `gpu` where there is an NVIDIA GPU, else `cpu`; VLLM=cpu names one.
 ifndef VLLM
@@ -27,7 +28,7 @@ CAPTIONING := $(if $(filter Linux-x86_64,$(PLATFORM)),$(VENV)/.recaption-$(VLLM)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-recaption demo test fuzz lint format lock clip captioner energon bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-redecide bench-loader bench-recaption bench-report screenshot clean
+.PHONY: help setup setup-recaption demo test fuzz chaos lint format lock clip captioner energon prism flink worker images bench-pipeline bench-extract bench-fetch bench-dedup bench-score bench-redecide bench-loader bench-recaption bench-report bench-store bench-scale bench-stages bench-driver screenshot clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +61,10 @@ fuzz: $(INSTALLED) ## extract damaged pages for a minute (FUZZ_SECONDS=600 for l
 	@echo "==> fuzzing, $(FUZZ_SECONDS) s"
 	@WEFT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PY) -m pytest -q tests/test_fuzz_html.py $(ARGS)
 
+chaos: $(INSTALLED) ## kill workers and drivers, fill the disk, cut the store: 50 rounds (ARGS="--rounds 3 --seed 1")
+	@echo "==> chaos"
+	@$(PY) -m tests.chaos $(ARGS)
+
 lint: $(INSTALLED) ## check style, formatting and types
 	@echo "==> ruff check"
 	@$(PY) -m ruff check .
@@ -73,8 +78,9 @@ format: $(INSTALLED) ## rewrite the code to the house format
 	@$(PY) -m ruff format .
 
 # Names, versions and hashes only. What is pinned stays pinned; ARGS=--upgrade moves to the newest.
-# base and dev hold for every platform and Python that Weft supports, cpu and gpu for Linux on x86-64.
-# What dev pins is what cpu pins, so that vLLM can be added to the same environment and stay there.
+# base and dev hold for every platform and Python that Weft supports, the others for Linux on x86-64.
+# What dev pins is what cpu pins, so that vLLM can be added to the same environment and stay there;
+# and what workers pin (containers/), so that they compute what a laptop does.
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --python $(PY) --python-version 3.11 $(ARGS)
 lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for newest versions)
@@ -92,6 +98,13 @@ lock: $(BOOTSTRAPPED) ## resolve requirements/*.txt again (ARGS=--upgrade for ne
 	@echo "==> requirements/dev.txt"
 	@$(COMPILE) --universal pyproject.toml --extra clip --extra train --extra dev \
 		--constraints requirements/cpu.txt -o requirements/dev.txt
+	@echo "==> requirements/worker.txt"
+	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/worker.in \
+		--extra gcp --extra s3 --constraints requirements/dev.txt -o requirements/worker.txt
+	@echo "==> requirements/worker-gpu.txt"
+	@$(COMPILE) --python-platform x86_64-manylinux_2_28 pyproject.toml requirements/worker.in \
+		--extra gcp --extra s3 --extra clip --extra recaption \
+		--constraints requirements/dev.txt -o requirements/worker-gpu.txt
 
 # A test keeps the committed file good; train again only when scenes or captions change.
 clip: $(INSTALLED) ## train the tiny CLIP of the demo again (it takes the extra `clip`) and put it in its place
@@ -111,6 +124,30 @@ captioner: $(INSTALLED) ## train the tiny captioner of the demo again (it takes 
 	@$(PY) -m pipeline.demo.captioner judge $(CAPTIONER)/exported --install recaptioner/models/tiny_captioner
 
 energon: $(ENERGON) ## make .venv-energon, where the test that reads shards with Megatron-Energon runs
+
+# Both go into ~/.cache/weft, where later checkouts find them. Prism takes Go, Flink Maven.
+prism: $(INSTALLED) ## build Prism, Beam's own engine, where tests run the demo recipe
+	@echo "==> Prism"
+	@$(PY) beam_runner.py get-runner prism
+
+# The newest pair of Flink and job server that one Maven repository holds with all it needs.
+flink: $(INSTALLED) ## fetch Flink and Beam's job server for it, where tests run the demo recipe
+	@echo "==> Flink"
+	@$(PY) beam_runner.py get-runner flink --flink_version 1.19 --beam_version 2.62.0
+
+worker: $(WORKER) ## make .venv-worker, what the CPU image holds, where the test that makes Dataflow's requests runs
+
+# docs/dataflow.md. REGISTRY is where they are pushed to; PUSH=1 pushes them. `make -n` only prints.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+DOCKER ?= docker
+images: ## build the images of workers and of the flex template (REGISTRY=... PUSH=1)
+	@test -n "$(REGISTRY)" || { echo "error: name where the images go: make images REGISTRY=europe-west4-docker.pkg.dev/PROJECT/weft" >&2; exit 2; }
+	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "error: no $(DOCKER) on the path; make -n images REGISTRY=$(REGISTRY) prints its commands" >&2; exit 2; }
+	$(DOCKER) build --platform linux/amd64 -f containers/cpu.Dockerfile -t $(REGISTRY)/weft-cpu:$(VERSION) .
+	$(DOCKER) build --platform linux/amd64 -f containers/gpu.Dockerfile -t $(REGISTRY)/weft-gpu:$(VERSION) .
+	$(DOCKER) build --platform linux/amd64 -f containers/launcher.Dockerfile -t $(REGISTRY)/weft-launcher:$(VERSION) \
+		--build-arg CPU_IMAGE=$(REGISTRY)/weft-cpu:$(VERSION) .
+	$(if $(PUSH),for name in cpu gpu launcher; do $(DOCKER) push $(REGISTRY)/weft-$$name:$(VERSION) || exit 1; done)
 
 bench-pipeline: $(INSTALLED) ## measure extract's speed, overhead and memory
 	@$(PY) -m benchmarks.pipeline $(ARGS)
@@ -135,11 +172,23 @@ bench-loader: $(INSTALLED) ## measure how samples are loaded, beside webdataset 
 bench-recaption: $(INSTALLED) $(CAPTIONING) ## measure how captions are written, beside vLLM alone
 	@$(PY) -m benchmarks.recaption $(ARGS)
 
+bench-store: $(INSTALLED) ## count the requests that a run on S3 makes, by stage and output shard
+	@$(PY) -m benchmarks.store $(ARGS)
+
 bench-report: $(INSTALLED) ## measure the report on a million captions: time, memory, size
 	@$(PY) -m benchmarks.report_scale $(ARGS)
 
 bench-dedup: $(INSTALLED) $(DEDUP_PEERS) ## measure how near-duplicates are found, beside datatrove and rensa
 	@$(PY) -m benchmarks.dedup $(ARGS)
+
+bench-scale: $(INSTALLED) ## measure extract and dedup with one worker and two, and on ten times the input
+	@$(PY) -m benchmarks.scale $(ARGS)
+
+bench-stages: $(INSTALLED) ## measure what a page costs in every stage, for `weft plan --scale`
+	@$(PY) -m benchmarks.stages $(ARGS)
+
+bench-driver: $(INSTALLED) ## measure the driver with a hundred thousand parts, by simulation
+	@$(PY) -m benchmarks.driver $(ARGS)
 
 # The picture of the README. It takes a Chromium: CHROMIUM=/path/to/it names one.
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
@@ -152,7 +201,7 @@ screenshot: demo ## take docs/images/report.png of the demo's report
 	@echo "==> docs/images/report.png"
 
 clean: ## remove environments, caches, builds and out/demo
-	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup out/demo $(CAPTIONER) build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup .venv-worker out/demo $(CAPTIONER) build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used to make the environment; without one the standard library and pip do it.
@@ -231,4 +280,10 @@ $(DEDUP_PEERS): $(BOOTSTRAPPED) requirements/dedup-peers.txt
 	@echo "==> installing requirements/dedup-peers.txt into .venv-dedup"
 	@$(UV) venv --quiet --clear --python $(PY) .venv-dedup
 	@$(UV) pip install --quiet --python .venv-dedup/bin/python --require-hashes -r requirements/dedup-peers.txt
+	@touch $@
+
+$(WORKER): $(BOOTSTRAPPED) requirements/worker.txt
+	@echo "==> installing requirements/worker.txt into .venv-worker"
+	@$(UV) venv --quiet --clear --python $(PY) .venv-worker
+	@$(UV) pip install --quiet --python .venv-worker/bin/python --require-hashes -r requirements/worker.txt
 	@touch $@

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline import inspection_commands
+from pipeline import inspection_commands, upkeep_commands
 from pipeline.inspection_commands import terminal
 from pipeline.logs import silence_import_notice
 from schemas.command_line import run_app
-from schemas.errors import OutputError, UserError
+from schemas.errors import OutputError, StoreError, UserError
 
 if TYPE_CHECKING:
     from pipeline.progress import LogFormat
@@ -76,9 +76,19 @@ Workers = Annotated[
     int | None,
     typer.Option(
         "--workers", "-w",
-        help="Worker processes on this machine; 1 runs inside this process. Default: one a core.",
+        help="Worker processes on this machine; 1 runs inside this process. Default: one a core. "
+        "For --runner local: others have options of their own.",
     ),
 ]  # fmt: skip
+Runner = Annotated[
+    str,
+    typer.Option(
+        "--runner",
+        help="Where to run: local (this machine), prism, flink, dataflow, or portable (any job "
+        "service of Beam, by --job_endpoint); Beam's own names are taken too. Options of Beam say "
+        "the rest: docs/runners.md.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress lines.")]
 Format = Annotated[
     str,
@@ -99,7 +109,7 @@ WithReport = Annotated[
 @app.command(
     "run",
     context_settings=_PASS_BEAM_OPTIONS,
-    epilog="Any option of Beam may follow, such as --runner=FlinkRunner; an unknown one is an "
+    epilog="Any option of Beam may follow, such as --flink_master=HOST:8081; an unknown one is an "
     "error. Run the same command again to resume: what is committed is not done twice.",
 )
 def run_command(
@@ -111,6 +121,7 @@ def run_command(
     set_: Sets = None,
     against: Against = None,
     workers: Workers = None,
+    runner: Runner = "local",
     processes: Annotated[
         bool, typer.Option("--processes", help="Use a worker process even for --workers 1.")
     ] = False,
@@ -119,6 +130,14 @@ def run_command(
     report: WithReport = True,
 ) -> None:
     """Run a recipe on a crawl: WARC files in, shards of three streams out."""
+    if (
+        workers != 1
+        and runner == "local"
+        and not any(each.startswith("--runner") for each in context.args)
+    ):
+        from pipeline.stage_start import start_importing
+
+        start_importing()
     from pipeline import funnel
     from pipeline.run import RunOptions, execute
     from pipeline.run_record import STAGES
@@ -132,6 +151,7 @@ def run_command(
         against=against or (),
         workers=workers,
         processes=processes,
+        runner=runner,
         beam_options=context.args,
         quiet=quiet,
         log_format=_log_format(log_format),
@@ -219,7 +239,7 @@ def _report(options: "RunOptions") -> None:
     progress = Progress(options.quiet, options.log_format)
     try:
         page = inspection_commands.write_and_tell(options.output, progress, again=False)
-    except UserError as error:
+    except (UserError, StoreError) as error:
         page = f"not written: {error}"
     typer.echo(f"\nReport: {page}")
 
@@ -233,6 +253,7 @@ def plan_command(
     set_: Sets = None,
     against: Against = None,
     workers: Workers = None,
+    runner: Runner = "local",
     sample: Annotated[
         int,
         typer.Option(
@@ -241,16 +262,55 @@ def plan_command(
             "tokens and hours of all from them. They are kept. Takes the stages up to score.",
         ),
     ] = 0,
+    job_request: Annotated[
+        str | None,
+        typer.Option(
+            "--job-request",
+            metavar="FILE",
+            help="Write what the next job would send to Dataflow (--runner dataflow), as JSON.",
+        ),
+    ] = None,
+    scale: Annotated[
+        bool,
+        typer.Option(
+            "--scale",
+            help="Say instead what 10 thousand, a million, a billion, MM1's 3 billion pages would "
+            "cost, by measured unit costs, and what breaks first. A page is like those of OUTPUT "
+            "where a run has ended there, else like the demo's.",
+        ),
+    ] = False,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--price",
+            help="What you pay, in dollars, for --scale: --price cpu_hour=0.04. Also gpu_hour, "
+            "gb_shuffled, gb_written, million_reads, million_writes. Repeat it.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what `run` would do: input sizes, parts to run, parts that are up to date."""
-    from pipeline import plan, recaption_cost
+    from pipeline import plan, recaption_cost, scale_table
     from pipeline.run import RunOptions
 
     options = RunOptions(
         recipe, input_, output, overrides=set_ or (), against=against or (),
-        workers=workers, beam_options=context.args, quiet=as_json,
+        workers=workers, runner=runner, beam_options=context.args, quiet=as_json,
     )  # fmt: skip
+    if price and not scale:
+        raise UserError("--price: is for --scale, which is not given")
+    if scale and (sample or job_request):
+        other = "--sample" if sample else "--job-request"
+        raise UserError(f"--scale: says what any number of pages costs; leave out {other}")
+    if scale:
+        from pipeline.scale import Prices
+
+        found = scale_table.make_scale(options, Prices.parse(price or []))
+        if as_json:
+            typer.echo(json.dumps(found, indent=1))
+        else:
+            scale_table.show_scale(found, terminal())
+        return
     if sample:
         recaption_cost.write_sample(options, sample)
     made = plan.make_plan(options)
@@ -258,6 +318,10 @@ def plan_command(
         typer.echo(json.dumps(made, indent=1))
     else:
         plan.show(made, terminal())
+    if job_request is not None:
+        from pipeline.next_job import write_request
+
+        typer.echo(write_request(options, job_request), err=True)
 
 
 app.command("inspect", epilog=inspection_commands.INSPECT_EXAMPLES)(
@@ -267,6 +331,10 @@ app.command("explain")(inspection_commands.explain_command)
 app.command("diff")(inspection_commands.diff_command)
 app.command("report")(inspection_commands.report_command)
 app.command("serve")(inspection_commands.serve_command)
+
+
+app.command("get-runner")(upkeep_commands.get_runner_command)
+app.command("clean")(upkeep_commands.clean_command)
 
 
 @app.command("recipes")

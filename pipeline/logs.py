@@ -1,6 +1,7 @@
 """What Beam says, and where it goes: to the log of the run, not to the user's terminal."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,15 +30,25 @@ def beam_logs_to(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    logger = logging.getLogger("apache_beam")
+    logger, root = logging.getLogger("apache_beam"), logging.getLogger()
     handler = _LogFile(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def is_not_of_beam(record: logging.LogRecord) -> bool:
+        # What a job server says of a job, Beam logs under no name.
+        if f"{os.sep}apache_beam{os.sep}" not in record.pathname:
+            return True
+        handler.handle(record)
+        return False
+
     propagates = logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
+    root.addFilter(is_not_of_beam)
     try:
         yield
     finally:
+        root.removeFilter(is_not_of_beam)
         logger.propagate = propagates
         logger.removeHandler(handler)
         handler.close()

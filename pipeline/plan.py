@@ -13,7 +13,7 @@ from rich.table import Table
 from pipeline import publish
 from pipeline.recaption_cost import predict_cost
 from pipeline.recaption_steps import WANTED_RECAPTIONS
-from pipeline.run import RunOptions, prepare, runner_config
+from pipeline.run import RunOptions, prepare
 from pipeline.stages import STEPS
 from pipeline.state import RunState, read_commits
 from pipeline.steps import Loop, Rounds, Step
@@ -59,7 +59,7 @@ def make_plan(options: RunOptions) -> dict[str, Any]:
     cost = None
     if WANTED_RECAPTIONS.name in state.commits and COUNTED in state.commits:
         cost = predict_cost(state)
-    runner = runner_config(options)
+    runner = options.runner_config()
     return {
         "recipe": {"name": state.recipe.name, "fingerprint": state.recipe.fingerprint},
         "output": state.output,

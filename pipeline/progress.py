@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.errors import StoreError
+
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.5
 
@@ -84,7 +86,11 @@ class Progress:
 
         def report() -> None:
             while not stop.wait(LIVE_SECONDS if self._live else PLAIN_SECONDS):
-                line, event = _told(name, unit, total, first, done(), _rows(folder), begin)
+                try:
+                    now = done()
+                except StoreError:  # the run itself will say so
+                    continue
+                line, event = _told(name, unit, total, first, now, _rows(folder), begin)
                 if self._live:
                     sys.stderr.write(f"\r\x1b[K{line}")
                     sys.stderr.flush()

@@ -4,14 +4,15 @@ A sample is written where there are none: its captions are recorded as all other
 run that follows has them already.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
+from pipeline.graphs import start_stage_server
 from pipeline.progress import Progress
 from pipeline.recaption_steps import RECAPTION_ANSWERS, WANTED_RECAPTIONS, is_on, sample_part
-from pipeline.run import RunOptions, check_left_out, locked, prepare, runner_config
+from pipeline.run import RunOptions, check_left_out, locked, prepare
 from pipeline.run_record import STAGES
 from pipeline.run_steps import run_parts, run_step
-from pipeline.runners import start_stage_server
 from pipeline.state import RunState
 from pipeline.steps import Step
 from recaptioner.recaption import COMPLETION_TOKENS, COUNTED, MILLISECONDS, PROMPT_TOKENS, STAGE
@@ -25,7 +26,7 @@ def write_sample(options: RunOptions, images: int) -> None:
         UserError: The recipe asks for none, or a stage before is not up to date.
         StageError: They cannot be written.
     """
-    runner = runner_config(options)
+    runner = options.runner_config()
     state = prepare(options)
     if not is_on(state):
         raise UserError("--sample: the recipe asks for no captions: recaption.mode is off")
@@ -33,7 +34,7 @@ def write_sample(options: RunOptions, images: int) -> None:
     if not runner.in_process:
         start_stage_server()
     progress = Progress(options.quiet)
-    with locked(state.output):
+    with locked(state.output), runner.server or nullcontext():
         run_step(state, WANTED_RECAPTIONS, True, runner, progress)
         earlier = RECAPTION_ANSWERS.read(state)
         plan = Step(
@@ -46,7 +47,8 @@ def write_sample(options: RunOptions, images: int) -> None:
         part = sample_part(state, state.commits.pop(plan.name), images)
         if part is not None:
             build = RECAPTION_ANSWERS.ask_graph(state, [part])
-            run_parts(state, f"{STAGE}, sample", STAGE, [part], build, runner, progress)
+            label = f"{STAGE}, sample"
+            run_parts(state, label, STAGE, [part], build, runner, progress, models=True)
 
 
 def predict_cost(state: RunState) -> dict[str, Any] | None:

@@ -15,7 +15,9 @@ from typing import Any
 from pipeline import publish, recaption_steps
 from pipeline.budgets import check_stage
 from pipeline.contamination_steps import find_tables
+from pipeline.dataflow import DATAFLOW, Job, check_dataflow
 from pipeline.earlier import find_earlier
+from pipeline.graphs import run_graph, start_stage_server
 from pipeline.inputs import find_inputs
 from pipeline.progress import LogFormat, Progress
 from pipeline.recipe import Recipe, load_recipe
@@ -28,7 +30,7 @@ from pipeline.run_steps import (
     run_step,
     watched,
 )
-from pipeline.runners import RunnerConfig, check_beam_options, run_graph, start_stage_server
+from pipeline.runners import RunnerConfig, check_places, runner_config
 from pipeline.stages import STEPS
 from pipeline.state import (
     RunState,
@@ -48,6 +50,7 @@ from schemas.shards import SCHEMA_VERSION
 from transforms import storage
 from transforms.block_lists import BlockLists
 from transforms.scorers.registry import identify
+from transforms.shipped import ship_to
 
 OWN_NAMES = frozenset(
     {
@@ -76,11 +79,22 @@ class RunOptions:
     overrides: Sequence[str] = ()
     workers: int | None = None
     processes: bool = False
+    runner: str = "local"
     beam_options: Sequence[str] = ()
     quiet: bool = False
     log_format: LogFormat = "text"
     against: Sequence[str] = ()
     """Earlier outputs whose pages must not come again."""
+
+    def runner_config(self) -> RunnerConfig:
+        """How they say to run. Raises `UserError` where that cannot work."""
+        return runner_config(
+            self.runner,
+            self.beam_options,
+            self.workers,
+            self.processes,
+            default_workers=default_workers(),
+        )
 
 
 def default_workers() -> int:
@@ -101,15 +115,21 @@ def check_options(options: RunOptions) -> tuple[Recipe, str]:
     check_stages(options.stages)
     if options.workers is not None and not 1 <= options.workers <= 1024:
         raise UserError(f"--workers {options.workers}: must be from 1 to 1024")
-    check_beam_options(options.beam_options)
+    runner = options.runner_config()
     recipe = load_recipe(options.recipe, options.overrides)
+    if runner.runner == DATAFLOW:
+        stages = check_stages(options.stages)
+        check_dataflow(recipe, options.output, stages, runner.beam_options)
     output = normal_output(options.output)
-    runner = runner_config(options)
-    if output.startswith("memory://") and not runner.in_process:
+    if output.startswith("memory://") and not (runner.in_process and runner.sees_files):
         raise OutputError(
             f"--output {options.output}: lives in one process only; use --workers 1, or another "
             "output"
         )
+    if not runner.sees_files:
+        check_places(runner.runner, "--input", options.inputs)
+        check_places(runner.runner, "--output", [options.output])
+        check_places(runner.runner, "--against", options.against)
     check_output(output)
     return recipe, output
 
@@ -139,7 +159,11 @@ def normal_output(output: str, option: str = "--output") -> str:
     if not output:
         raise OutputError(f"{option}: is empty")
     fs, path = storage.resolve(output)
-    return path if storage.is_local(output) else str(fs.unstrip_protocol(path)).rstrip("/")
+    if storage.is_local(output):
+        return path
+    if not path.strip("/"):
+        raise OutputError(f"{option} {output}: names no bucket or folder")
+    return str(fs.unstrip_protocol(path)).rstrip("/")
 
 
 def check_output(output: str) -> None:
@@ -148,6 +172,7 @@ def check_output(output: str) -> None:
     try:
         if fs.isfile(path):
             raise OutputError(f"--output {output}: is a file, not a folder")
+        storage.check_folder(output)
         names = set(storage.list_names(output))
     except OSError as e:
         raise OutputError(f"--output {output}: cannot be read: {e}") from e
@@ -166,12 +191,6 @@ def check_output(output: str) -> None:
             raise OutputError(f"--output {output}: {at} cannot be written")
 
 
-def runner_config(options: RunOptions) -> RunnerConfig:
-    """How the options say to run."""
-    workers = options.workers if options.workers is not None else default_workers()
-    return RunnerConfig(workers, tuple(options.beam_options), processes=options.processes)
-
-
 @contextlib.contextmanager
 def locked(output: str) -> Iterator[None]:
     """Hold a local output for this run; the system lets go of it however the process ends."""
@@ -184,7 +203,7 @@ def locked(output: str) -> Iterator[None]:
 
 def execute(options: RunOptions) -> RunState:
     """The whole run. Raises `UserError` before anything is written, `StageError` after."""
-    runner = runner_config(options)
+    runner = options.runner_config()
     if not runner.in_process:
         start_stage_server()
     state = prepare(options)
@@ -192,11 +211,12 @@ def execute(options: RunOptions) -> RunState:
     wanted = check_stages(options.stages)
     last = STAGES.index(wanted[-1]) if wanted else -1
     check_left_out(state, wanted, last)
-    with locked(state.output):
+    with locked(state.output), runner.server or contextlib.nullcontext():
         state.record = _new_record(state)
         _clear_temporary(state.output)
         for stage in STAGES[: last + 1]:
-            _stage(state, stage, stage in wanted, runner, progress)
+            with ship_to(None if runner.is_local else storage.join(state.output, "tmp", "graphs")):
+                _stage(state, stage, stage in wanted, runner, progress)
         # A worker that was killed, and started again since, may have left something too.
         _clear_temporary(state.output)
     return state
@@ -342,7 +362,10 @@ def _publish(state: RunState, runner: RunnerConfig, progress: Progress) -> tuple
         with progress.step("shard, write", len(plan.parts), done) as heartbeats:
             if plan.parts:
                 build = publish.write_graph(state, plan)
-                run_graph(publish.STAGE, build, watched(state, runner, heartbeats), progress.say)
+                job = Job(publish.STAGE, "shard, write")
+                run_graph(
+                    publish.STAGE, build, watched(state, runner, heartbeats, job), progress.say
+                )
         found, stale = publish.shard_commits(state.output, plan)
         lost = sorted(plan.parts - set(found))
         if lost:

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
+from pipeline.dataflow import DATAFLOW, Job, job_options, parts_at_once
+from pipeline.graphs import run_graph
 from pipeline.progress import Done, Progress
-from pipeline.runners import Build, RunnerConfig, run_graph
+from pipeline.runners import Build, RunnerConfig
 from pipeline.state import Commits, RunState, read_commit, read_commits, sum_counts
 from pipeline.steps import Loop, Rounds, Step
 from schemas.commits import commit_path
@@ -80,6 +83,14 @@ def _remove_rounds(state: RunState, loop: Loop, last: int) -> None:
                     storage.remove(storage.join(state.output, path))
 
 
+def parts_in_work(state: RunState, stage: str, runner: RunnerConfig) -> int:
+    """Parts of a round that can be in work at the same time."""
+    if runner.runner == DATAFLOW:
+        settings = state.recipe.settings.workers.of(stage, models=True)
+        return parts_at_once(settings, runner.beam_options)
+    return runner.workers
+
+
 def run_rounds(
     state: RunState, rounds: Rounds, wanted: bool, runner: RunnerConfig, progress: Progress
 ) -> int:
@@ -97,12 +108,12 @@ def run_rounds(
         )
         run_step(state, plan, wanted, runner, progress)
         plans = state.commits.pop(plan.name)
-        parts = rounds.ask(state, plans, runner.workers)
+        parts = rounds.ask(state, plans, parts_in_work(state, rounds.stage, runner))
         if not parts:
             break
         label = f"{rounds.stage}, {rounds.name}, round {number}"
         build = rounds.ask_graph(state, parts)
-        asked = run_parts(state, label, rounds.stage, parts, build, runner, progress)
+        asked = run_parts(state, label, rounds.stage, parts, build, runner, progress, models=True)
         rounds.read(state)
         state.asked += asked.values()
         for commit in asked.values():
@@ -158,11 +169,27 @@ def run_parts(
     build: Build,
     runner: RunnerConfig,
     progress: Progress,
+    models: bool = False,
 ) -> Commits:
-    """Run a graph that commits what is missing of some parts. Raises `StageError`."""
+    """Run a graph that commits what is missing of some parts.
+
+    Args:
+        state: The run.
+        name: What progress lines call the parts.
+        stage: Of the parts.
+        parts: All that the result consists of.
+        build: The graph of the missing ones.
+        runner: What runs it.
+        progress: Is told.
+        models: Whether the graph may show items to models.
+
+    Raises:
+        StageError: The graph fails, or a part left no record.
+    """
     done = CommittedParts(state.output, stage, {f"{part.key}.json" for part in parts}.__contains__)
     with progress.step(name, len(parts), done) as heartbeats:
-        run_graph(stage, build, watched(state, runner, heartbeats), progress.say)
+        job = Job(stage, name, models)
+        run_graph(stage, build, watched(state, runner, heartbeats, job), progress.say)
     found = read_commits(state.output, stage, parts)
     lost = sorted({part.name for part in parts} - set(found))
     if lost:
@@ -170,13 +197,17 @@ def run_parts(
     return found
 
 
-def watched(state: RunState, runner: RunnerConfig, heartbeats: str) -> RunnerConfig:
-    """A runner whose workers tell how far they are, and log to the output where it is local."""
+def watched(state: RunState, runner: RunnerConfig, heartbeats: str, job: Job) -> RunnerConfig:
+    """A runner for one job, whose workers tell how far they are.
+
+    They log to the output where it is local; a service is told what machines the recipe wants.
+    """
     log = None
     if storage.is_local(state.output):
         folder = os.path.join(state.output, LOG_FOLDER)
         os.makedirs(folder, exist_ok=True)
         log = os.path.join(folder, "workers.log")
-    return RunnerConfig(
-        runner.workers, runner.beam_options, heartbeats, log or os.devnull, runner.processes
-    )
+    options = runner.beam_options
+    if runner.runner == DATAFLOW:
+        options = job_options(state.recipe.settings.workers, state.output, job, options)
+    return replace(runner, beam_options=options, heartbeats=heartbeats, log=log or os.devnull)

@@ -1,48 +1,37 @@
-"""How a Beam graph is run: in this process, in worker processes of this machine, or elsewhere.
+"""Where graphs run: the presets of `--runner`, and what each needs before anything starts.
 
-Locally it is Beam's in-process `FnApiRunner`, never the bare `DirectRunner`, which looks for a Go
-binary on the network and silently falls back. With several workers the runner and its workers live
-in a *stage process* of their own, forked from a server that has Beam imported: a worker that is
-killed makes `FnApiRunner` wait for ever, so the stage process notices, ends itself and all workers,
-and the stage is started again. Committed parts are not done twice.
+A preset is a runner of Beam with the options that work; what the user says to Beam comes after them
+and wins. Whatever cannot work is refused here, in one line, before anything is read or written.
 """
 
-import argparse
-import contextlib
-import io
-import logging
-import multiprocessing
-import multiprocessing.connection
 import os
-import re
 import shutil
-import signal
-import sys
-import tempfile
-import threading
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pipeline.logs import beam_logs_to
-from pipeline.worker_server import start_worker_server
-from schemas import errors
-from schemas.errors import StageError, UserError, WeftError
-from transforms.parts import WATCH_VARIABLE
-from transforms.sink import HEARTBEAT_VARIABLE
+from pipeline.beam_options import BeamOptions, parse_beam_options
+from pipeline.job_servers import (
+    JobServer,
+    flink_command,
+    flink_jar,
+    prism_command,
+    prism_program,
+)
+from schemas.errors import UserError
+from transforms import storage
 
-MAX_STARTS = 3
-"""A stage whose workers die is started this often before the run gives up."""
-MAX_SOCKET_FOLDER = 60
-"""Characters of a folder's path beyond which sockets are kept in `/tmp`."""
-WORKER_DIED = 75
-"""Exit status of a stage process that lost a worker."""
 LOCAL_RUNNER = "FnApiRunner"
-
-_OWN_ERROR = re.compile(r"^schemas\.errors\.(\w+): (.*)$", re.MULTILINE)
-_WHILE_RUNNING = re.compile(r" \[while running .*?\]")
+FLINK_VERSION = "2.2"
+"""Of the job server that is used where the user names no other version."""
+EMBEDDED = ("[local]", "[auto]")
+"""Values of `--flink_master` for a Flink inside the job server."""
+LOOPBACK = "LOOPBACK"
+"""Beam's environment whose workers are threads of the driver."""
+_ENVIRONMENTS = ("EXTERNAL", "DOCKER", "PROCESS")
 
 Build = Callable[[Any], None]
 """Adds a graph to a pipeline. Picklable: it travels to the stage process."""
@@ -53,7 +42,8 @@ class RunnerConfig:
     """Where and how wide to run."""
 
     workers: int = 1
-    """Worker processes on this machine; 1 runs inside this process."""
+    """Worker processes on this machine, 1 running inside this process; elsewhere, how many the
+    options of the runner name."""
     beam_options: tuple[str, ...] = ()
     """Options for Beam, as on a command line."""
     heartbeats: str | None = None
@@ -62,6 +52,10 @@ class RunnerConfig:
     """Local file for what workers print; Beam is talkative."""
     processes: bool = False
     """Use a worker process even for one worker."""
+    server: JobServer | None = None
+    """Of this run, where the runner needs one and the user has none."""
+    sees_files: bool = True
+    """Whether workers run where this machine's files are."""
 
     @property
     def in_process(self) -> bool:
@@ -85,298 +79,282 @@ class RunnerConfig:
         return name
 
 
-def check_beam_options(options: Sequence[str]) -> None:
-    """Refuse what Beam would drop with a warning only. Raises `UserError`."""
-    from apache_beam.options.pipeline_options import PipelineOptions
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a name of `--runner` stands for."""
 
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False, exit_on_error=False)
-    for group in sorted(PipelineOptions.__subclasses__(), key=lambda group: group.__name__):
-        if group.__module__.startswith("apache_beam.options"):
-            group._add_argparse_args(parser)
-    try:
-        known, unknown = parser.parse_known_args(list(options))
-    except argparse.ArgumentError as e:
-        raise UserError(f"Beam option {e.argument_name}: {e.message}") from e
-    if unknown:
+    runner: str
+    """Beam's class."""
+    groups: frozenset[str]
+    """Beam's groups of options that only this runner, and others that name them, understand."""
+    width: str
+    """What says how many workers there are, instead of `--workers`."""
+    complete: Callable[[BeamOptions], list[str]]
+    """Options to add to those that were given. Raises `UserError` for what is missing."""
+    command: Callable[[Sequence[str], str], tuple[list[str], str]] | None = None
+    """How its job server is started where the user names none."""
+    sees_files: Callable[[BeamOptions], bool] = lambda options: True
+    """Whether workers run where this machine's files are."""
+
+
+def complete_local(options: BeamOptions) -> list[str]:
+    """Beam's in-process runner: nothing is needed."""
+    del options
+    return []
+
+
+def complete_prism(options: BeamOptions) -> list[str]:
+    """Prism, with the program that was built for this version of Beam, or the one that is named."""
+    if options.get("job_endpoint"):
+        return [*_loopback(options, "prism", options.given["job_endpoint"])]
+    program = _kept_file(options, "prism_location", prism_program(), "prism")
+    if not os.access(program, os.X_OK):
+        raise UserError(f"{program}: is no program: make it executable (chmod +x)")
+    return [f"--prism_location={program}", *_loopback(options, "prism", "localhost")]
+
+
+def complete_flink(options: BeamOptions) -> list[str]:
+    """Flink: its own job server, and loopback workers where Flink is on this machine."""
+    master = options.get("flink_master", "[local]")
+    added = [f"--flink_master={master}"]
+    if options.get("flink_submit_uber_jar") and master in EMBEDDED:
+        raise UserError("--flink_submit_uber_jar: needs --flink_master=HOST:PORT of a cluster")
+    if options.get("flink_submit_uber_jar") and not options.get("flink_job_server_jar"):
         raise UserError(
-            f"{unknown[0]}: neither an option of this command nor of Beam; see --help, and the "
-            "Beam documentation of your runner"
+            "--flink_submit_uber_jar: needs --flink_job_server_jar=PATH of Beam's published jar, "
+            "which holds all that the cluster needs (docs/runners.md)"
         )
-    # Beam takes a runner's name in any case, and without its last word.
-    short = (known.runner or "").lower().rpartition(".")[2].removesuffix("runner")
-    if short in ("direct", "bundlebaseddirect", "switchingdirect"):
-        raise UserError(
-            f"--runner={known.runner}: use --workers N (Beam's {LOCAL_RUNNER}); the direct runner "
-            "looks for a Go program on the network and falls back without a word"
-        )
-    if known.runner is not None and known.runner != LOCAL_RUNNER:
-        from apache_beam.runners.runner import create_runner
-
-        try:
-            create_runner(known.runner)
-        except (ValueError, ImportError, AttributeError) as e:
-            raise UserError(f"--runner={known.runner}: {' '.join(str(e).split())}") from e
-
-
-def run_graph(
-    stage: str, build: Build, config: RunnerConfig, say: Callable[[str], None] = lambda line: None
-) -> None:
-    """Run a graph to its end. Raises `StageError`, or what a part raised on purpose.
-
-    Args:
-        stage: What errors name.
-        build: Adds the graph.
-        config: Where it runs.
-        say: Is told where a job that runs elsewhere can be watched.
-    """
-    if config.in_process:
-        _set_heartbeats(config)
-        with beam_logs_to(config.log):
-            _run_here(stage, build, config, say=say)
-        return
-    for start in range(1, MAX_STARTS + 1):
-        outcome = _run_in_stage_process(stage, build, config)
-        if outcome is None:
-            return
-        if start < MAX_STARTS:
-            logging.getLogger(__name__).warning(
-                "stage %s: %s; starting it again (%d of %d)", stage, outcome, start + 1, MAX_STARTS
+    version = options.get("flink_version", FLINK_VERSION)
+    added.append(f"--flink_version={version}")
+    if not options.get("job_endpoint"):
+        get = f"flink --flink_version={version}"
+        jar = _kept_file(options, "flink_job_server_jar", flink_jar(version), get)
+        added.append(f"--flink_job_server_jar={jar}")
+        java = options.get("job_server_java_launcher", "java")
+        if not options.get("flink_submit_uber_jar") and shutil.which(java) is None:
+            raise UserError(
+                f"--runner flink: there is no {java}: its job server takes Java 17 (Debian: "
+                "apt-get install openjdk-17-jre-headless); --job_server_java_launcher=PATH "
+                "names another"
             )
-    raise StageError(
-        f"stage {stage}: {outcome}, {MAX_STARTS} times; most often that is a machine out of "
-        "memory: try fewer --workers, or a smaller input.part_bytes"
+    place = "localhost" if master in EMBEDDED else master
+    return [*added, *_loopback(options, "flink", place)]
+
+
+def complete_portable(options: BeamOptions) -> list[str]:
+    """Any job service of Beam, by its address."""
+    endpoint = options.get("job_endpoint")
+    if not endpoint:
+        raise UserError(
+            "--runner portable: needs --job_endpoint=HOST:PORT, where a job service of Beam listens"
+        )
+    return _loopback(options, "portable", endpoint)
+
+
+def complete_dataflow(options: BeamOptions) -> list[str]:
+    """Google Cloud Dataflow: a project, a region, and a bucket for what is staged."""
+    missing = [name for name in ("project", "region", "temp_location") if not options.get(name)]
+    if missing:
+        raise UserError(
+            f"--runner dataflow: needs {' and '.join(f'--{name}=...' for name in missing)}"
+            " (docs/dataflow.md)"
+        )
+    for name in ("temp_location", "staging_location"):
+        place = options.get(name)
+        if place and not place.startswith("gs://"):
+            raise UserError(f"--{name}={place}: must be a folder in a bucket: gs://BUCKET/FOLDER")
+    return []
+
+
+def _kept_file(options: BeamOptions, option: str, kept: Path, get: str) -> Path:
+    """The file that an option names, or else the one that Weft keeps. Raises `UserError`."""
+    named = options.get(option)
+    path = Path(named) if named else kept
+    if path.is_file():
+        return path
+    if named:
+        raise UserError(f"--{option}={named}: is no file of this machine, and Weft fetches none")
+    raise UserError(
+        f"--runner {get.split()[0]}: there is no {kept}; `weft get-runner {get}` gets it, once; "
+        f"--{option}=PATH names another"
     )
 
 
-def start_stage_server() -> None:
-    """Start importing Beam in the server that stage processes are forked from."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.stage_server"])
-    if len(tempfile.gettempdir()) > MAX_SOCKET_FOLDER:
-        # multiprocessing keeps its socket there, and a socket's name has at most 107 bytes.
-        config = multiprocessing.process.current_process().__dict__["_config"]
-        config.setdefault("tempdir", _short_folder())
-    from multiprocessing import forkserver
-
-    forkserver.ensure_running()
-
-
-def _short_folder() -> str:
-    """A temporary folder whose path leaves room for the name of a socket."""
-    parent = tempfile.gettempdir()
-    short = parent if len(parent) <= MAX_SOCKET_FOLDER else "/tmp"
-    return tempfile.mkdtemp(prefix="weft-", dir=short)
-
-
-def job_link(result: Any) -> str | None:
-    """Where the job of a pipeline that was started can be watched; None for other runners.
-
-    Args:
-        result: What Beam's `Pipeline.run` gives; Dataflow's has the job's message.
-    """
-    job = getattr(result, "_job", None)
-    names = [getattr(job, name, None) for name in ("location", "id", "projectId")]
-    if not all(isinstance(name, str) and name for name in names):
-        return None
-    location, job_id, project = names
-    return f"https://console.cloud.google.com/dataflow/jobs/{location}/{job_id}?project={project}"
+def _loopback(options: BeamOptions, name: str, place: str) -> list[str]:
+    """Workers in this process where the engine can reach it, unless the user says otherwise."""
+    environment = (options.get("environment_type") or "").upper()
+    if environment not in ("", LOOPBACK, *_ENVIRONMENTS):
+        known = ", ".join((LOOPBACK, *_ENVIRONMENTS))
+        raise UserError(f"--environment_type={environment}: is none of {known}")
+    here = is_loopback(place)
+    if not environment:
+        if not here:
+            raise UserError(
+                f"--runner {name}: say what the workers of {place} are: --environment_type=EXTERNAL"
+                " --environment_config=HOST:PORT (a worker pool beside each of them), or "
+                "--environment_type=DOCKER --environment_config=IMAGE (docs/runners.md)"
+            )
+        return [f"--environment_type={LOOPBACK}"]
+    if environment == LOOPBACK and not here:
+        raise UserError(
+            f"--environment_type={LOOPBACK}: its workers are threads of this process, which "
+            f"{place} cannot reach; use EXTERNAL or DOCKER"
+        )
+    needs = environment in _ENVIRONMENTS
+    if needs and not options.get("environment_config") and not options.get("environment_options"):
+        what = {"EXTERNAL": "HOST:PORT", "DOCKER": "IMAGE", "PROCESS": '\'{"command": "..."}\''}
+        raise UserError(
+            f"--environment_type={environment}: needs --environment_config={what[environment]}, "
+            "where Weft is installed"
+        )
+    return []
 
 
-def _run_here(
-    stage: str,
-    build: Build,
-    config: RunnerConfig,
-    worker_command: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> None:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-    from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
-    class Told(beam.Pipeline):
-        """Says where its job can be watched as soon as it is started."""
-
-        def run(self, *args: Any, **kwargs: Any) -> Any:
-            """Start it."""
-            result = super().run(*args, **kwargs)
-            if (link := job_link(result)) is not None:
-                say(f"{stage}: {link}")
-            return result
-
-    arguments = [*config.beam_options]
-    runner: Any = config.runner
-    if config.is_local:
-        environment = None
-        if worker_command is not None:
-            environment = SubprocessSDKEnvironment.from_command_string(worker_command)
-            arguments.append(f"--direct_num_workers={config.workers}")
-        runner = FnApiRunner(default_environment=environment)
+def is_loopback(place: str) -> bool:
+    """Whether `host`, `host:port` or a URL is this machine."""
     try:
-        with Told(runner=runner, options=PipelineOptions(arguments)) as pipeline:
-            build(pipeline)
-    except Exception as e:
-        raise own_error(e) or StageError(_report(stage, e, config)) from e
+        host = urlsplit(place if "://" in place else f"//{place}").hostname or ""
+    except ValueError as e:
+        raise UserError(f"{place}: is no host, HOST:PORT or URL: {e}") from e
+    return host in ("localhost", "::1", "embed") or host.startswith("127.")
 
 
-def _report(stage: str, error: Exception, config: RunnerConfig) -> str:
-    where = f"; the whole story is in {config.log}" if config.log not in (None, os.devnull) else ""
-    return f"stage {stage}: {summarize(error)}{where}"
+def _workers_are_here(options: BeamOptions) -> bool:
+    """Whether workers see this machine's files, as far as the options tell.
 
-
-def own_error(error: BaseException) -> WeftError | None:
-    """The error of ours that a part raised on purpose for the user, however Beam wrapped it.
-
-    In process Beam adds the step's label to the message; a worker process sends text only.
+    A worker pool at `localhost` is beside the engine's own workers, wherever those are.
     """
-    text = str(error)
-    if isinstance(error, UserError | StageError):
-        return type(error)(_WHILE_RUNNING.sub("", text))
-    for match in _OWN_ERROR.finditer(text):
-        kind = getattr(errors, match[1], None)
-        if isinstance(kind, type) and issubclass(kind, UserError | StageError):
-            return kind(_WHILE_RUNNING.sub("", match[2]))
+    environment = (options.get("environment_type") or LOOPBACK).upper()
+    engine = options.get("flink_master", "[local]")
+    pool = str(options.get("environment_config") or "")
+    embedded = engine in EMBEDDED and not options.get("job_endpoint")
+    return environment == LOOPBACK or (environment == "EXTERNAL" and is_loopback(pool) and embedded)
+
+
+_PORTABLE = frozenset({"PortableOptions", "JobServerOptions"})
+PRESETS = {
+    "local": Preset(LOCAL_RUNNER, frozenset({"DirectOptions"}), "use --workers N", complete_local),
+    "prism": Preset(
+        "PrismRunner", _PORTABLE | {"PrismRunnerOptions"}, "the machine decides",
+        complete_prism, prism_command, _workers_are_here,
+    ),
+    "flink": Preset(
+        "FlinkRunner", _PORTABLE | {"FlinkRunnerOptions"}, "use --parallelism=N",
+        complete_flink, flink_command, _workers_are_here,
+    ),
+    "dataflow": Preset(
+        "DataflowRunner", frozenset({"WorkerOptions"}), "use --max_num_workers=N",
+        complete_dataflow, sees_files=lambda options: False,
+    ),
+    "portable": Preset(
+        "PortableRunner", _PORTABLE, "the engine decides",
+        complete_portable, sees_files=_workers_are_here,
+    ),
+}  # fmt: skip
+"""What `--runner` takes. Beam's own names of these runners mean the same."""
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of a name, which may be Beam's; None for a runner that Weft has no preset for."""
+    if name.lower() in PRESETS:
+        return PRESETS[name.lower()]
+    # Beam takes a runner's name in any case, with its module, and without its last word.
+    last = name.lower().rpartition(".")[2]
+    for preset in PRESETS.values():
+        if last in (preset.runner.lower(), preset.runner.lower().removesuffix("runner")):
+            return preset
     return None
 
 
-def summarize(error: BaseException) -> str:
-    """The error a part raised, without Beam's two hundred lines around it.
+def runner_config(
+    name: str,
+    words: Sequence[str] = (),
+    workers: int | None = None,
+    processes: bool = False,
+    *,
+    default_workers: int = 1,
+) -> RunnerConfig:
+    """What a command line says about where to run, made whole.
 
-    A worker process reports an exception as text; its last line names the error, and the last
-    frame of ours names the place.
+    Args:
+        name: Of `--runner`.
+        words: Options of Beam.
+        workers: Of `--workers`.
+        processes: Of `--processes`.
+        default_workers: Where nothing says how many there are.
+
+    Raises:
+        UserError: What is asked for cannot work.
     """
-    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
-    last = next((line for line in reversed(lines) if not line.startswith((" ", "\t"))), "")
-    frames = [line.strip() for line in lines if line.lstrip().startswith("File ")]
-    trace = [
-        f'File "{frame.filename}", line {frame.lineno}, in {frame.name}'
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    ours = [
-        frame
-        for frame in [*trace, *frames]
-        if any(f"{os.sep}{name}{os.sep}" in frame for name in ("transforms", "pipeline"))
-        and "site-packages" not in frame
-        and "runners.py" not in frame
-    ]
-    name = type(error).__name__
-    text = last if ": " in last else f"{name}: {lines[0]}" if lines else name
-    return f"{text} ({ours[-1]})" if ours else text
+    options = parse_beam_options(words)
+    if "runner" in options.given:
+        raise UserError("--runner: is given twice; say once where to run")
+    preset = find_preset(name)
+    if preset is None:
+        _check_runner(name)
+    elif preset.runner == LOCAL_RUNNER:
+        _refuse_options_of_others(options, preset, name)
+        return RunnerConfig(workers or default_workers, tuple(words), processes=processes)
+    asked = [f"--workers {workers}"] * (workers is not None) + ["--processes"] * processes
+    if asked:
+        says = "say it by its own options" if preset is None else preset.width
+        raise UserError(f"{asked[0]}: is for --runner local; with --runner {name} {says}")
+    width = max(options.get("parallelism") or 0, options.get("max_num_workers") or 0)
+    workers = width if width > 0 else default_workers
+    if preset is None:
+        here = _workers_are_here(options)
+        return RunnerConfig(workers, (f"--runner={name}", *words), sees_files=here)
+    _refuse_options_of_others(options, preset, name)
+    completed = (f"--runner={preset.runner}", *preset.complete(options), *words)
+    _check_runner(preset.runner)
+    server = None
+    if preset.command and not (options.get("job_endpoint") or options.get("flink_submit_uber_jar")):
+        server = JobServer(partial(preset.command, completed))
+    return RunnerConfig(workers, completed, server=server, sees_files=preset.sees_files(options))
 
 
-def _set_heartbeats(config: RunnerConfig) -> None:
-    if config.heartbeats is not None:
-        os.environ[HEARTBEAT_VARIABLE] = config.heartbeats
+def check_places(runner: str, option: str, places: Sequence[str]) -> None:
+    """Refuse paths of this machine for workers that run elsewhere. Raises `UserError`.
 
-
-def _run_in_stage_process(stage: str, build: Build, config: RunnerConfig) -> str | None:
-    """Run the graph in a stage process; None when it ended well, else how its workers died."""
-    start_stage_server()
-    context = multiprocessing.get_context("forkserver")
-    receiver, sender = context.Pipe(duplex=False)
-    folder = _short_folder()
-    process = context.Process(
-        target=_stage_main, args=(stage, build, config, folder, sender), name=f"weft-{stage}"
-    )
-    try:
-        process.start()
-    except (EOFError, ConnectionError):
-        shutil.rmtree(folder, ignore_errors=True)
-        return "the server of its processes died"
-    sender.close()
-    try:
-        process.join()
-        message = receiver.recv() if receiver.poll() else None
-    except EOFError:
-        message = None
-    finally:
-        _end_group(process)
-        receiver.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    if process.exitcode == 0:
-        return None
-    if isinstance(message, WeftError):
-        raise message
-    if process.exitcode == WORKER_DIED:
-        return "a worker process died"
-    return f"its process ended with status {process.exitcode}"
-
-
-def _end_group(process: Any) -> None:
-    """End what is left of a stage process and its workers."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.join()
-
-
-def _stage_main(stage: str, build: Build, config: RunnerConfig, folder: str, sender: Any) -> None:
-    """Body of a stage process. Forks its worker server first, before any thread exists."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if config.log is not None:
-        _send_output_to(config.log)
-    worker_command = start_worker_server(folder)
-    os.environ[WATCH_VARIABLE] = str(os.getpid())
-    _set_heartbeats(config)
-    _end_with_driver()
-    threading.excepthook = _on_thread_error
-    try:
-        _run_here(stage, build, config, worker_command)
-    except WeftError as e:
-        sender.send(e)
-        sender.close()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
-
-
-class _LossyStream(io.TextIOWrapper):
-    """A stream that drops what cannot be written.
-
-    Beam prints the traceback of a failed bundle before it reports it; on a full disk that print
-    would raise, the report would never be sent, and the runner would wait for it for ever.
+    Args:
+        runner: Whose workers.
+        option: That names the places.
+        places: As the user wrote them. `file:///...` is the user's word that all workers mount it.
     """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(io.FileIO(number, "wb", closefd=False), write_through=True)
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            return super().write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            super().flush()
+    for place in places:
+        if storage.is_local(place) and not place.startswith("file://"):
+            raise UserError(
+                f"{option} {place}: is a path of this machine, which the workers of {runner} do "
+                "not see; use a URL such as s3://, gs:// or hdfs://, or "
+                f"file://{os.path.abspath(place)} where every worker and this machine mount the "
+                "same folder there"
+            )
 
 
-def _send_output_to(path: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
-    sys.stdout = sys.stderr = _LossyStream(2)
+def _refuse_options_of_others(options: BeamOptions, preset: Preset, name: str) -> None:
+    everywhere = frozenset().union(*(other.groups for other in PRESETS.values()))
+    for option, group in options.owners.items():
+        if group in everywhere - preset.groups or group == "SparkRunnerOptions":
+            fit = [key for key, other in PRESETS.items() if group in other.groups]
+            whose = f"--runner {' or '.join(fit)}" if fit else "another runner"
+            raise UserError(f"--{option}: is an option of {whose}, not of --runner {name}")
 
 
-def _end_with_driver() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def _check_runner(name: str) -> None:
+    """Refuse a runner of Beam that is not there, or not to be used. Raises `UserError`."""
+    short = name.lower().rpartition(".")[2].removesuffix("runner")
+    if short in ("direct", "bundlebaseddirect", "switchingdirect"):
+        raise UserError(
+            f"--runner={name}: use --workers N (Beam's {LOCAL_RUNNER}); the direct runner looks "
+            "for a Go program on the network and falls back without a word"
+        )
+    from apache_beam.runners.runner import create_runner
 
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os.killpg(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="watch-driver", daemon=True).start()
-
-
-def _on_thread_error(args: threading.ExceptHookArgs) -> None:
-    """Beam waits for a worker in a thread, which raises when the worker ends badly."""
-    if args.thread is not None and args.thread.name == "run_worker":
-        os._exit(WORKER_DIED)
-    _default_excepthook(args.exc_type, args.exc_value, args.exc_traceback)
-
-
-def _default_excepthook(
-    kind: type[BaseException], value: BaseException | None, trace: TracebackType | None
-) -> None:
-    traceback.print_exception(kind, value, trace)
+    known = f"--runner takes {', '.join(PRESETS)}, or a class of Beam by its name"
+    try:
+        create_runner(name)
+    except ValueError as e:
+        raise UserError(f"--runner={name}: there is no such runner; {known}") from e
+    except (ImportError, AttributeError) as e:
+        said = " ".join(str(e).split()).replace("apache_beam[gcp]", "'weft-data[gcp]'")
+        raise UserError(f"--runner={name}: {said}; {known}") from e

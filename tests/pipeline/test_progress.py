@@ -7,9 +7,9 @@ import pytest
 
 from beam_runner import main
 from pipeline import progress as module
+from pipeline.graphs import job_link
 from pipeline.progress import Done, Progress
 from pipeline.run_steps import CommittedParts
-from pipeline.runners import job_link
 from schemas.errors import DataError
 from transforms.sink import Part, PartSink
 
@@ -59,7 +59,7 @@ def test_failures_of_committed_parts_are_counted_once(tmp_path) -> None:
 
 
 def test_a_job_elsewhere_has_a_link() -> None:
-    job = SimpleNamespace(location="europe-west1", id="2026-11-22_1", projectId="corpus")
+    job = SimpleNamespace(location="europe-west1", id="2026-11-22_1", project_id="corpus")
     assert job_link(SimpleNamespace(_job=job)) == (
         "https://console.cloud.google.com/dataflow/jobs/europe-west1/2026-11-22_1?project=corpus"
     )

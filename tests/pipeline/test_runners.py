@@ -1,29 +1,43 @@
-"""Runner options, and errors without Beam's two hundred lines around them."""
+"""Options of Beam, and errors without Beam's two hundred lines around them."""
 
 import pytest
 
-from pipeline.runners import RunnerConfig, check_beam_options, own_error, summarize
+from pipeline.beam_options import parse_beam_options
+from pipeline.graphs import own_error, summarize
+from pipeline.runners import RunnerConfig
 from schemas.errors import InputError, StageError, UserError
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("words", "message"),
     [
         (["--runnr=DirectRunner"], "--runnr=DirectRunner: neither an option of this command"),
-        (["--runner=DirectRunner"], "use --workers N"),
         (["--direct_num_workers=many"], "--direct_num_workers"),
         (["stray"], "stray: neither"),
     ],
 )
-def test_bad_beam_option_is_refused(options: list[str], message: str) -> None:
+def test_bad_beam_option_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
-        check_beam_options(options)
+        parse_beam_options(words)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_options_of_beam_pass() -> None:
-    check_beam_options(["--runner=FlinkRunner", "--flink_master=localhost:8081", "--job_name", "x"])
+def test_options_of_beam_are_those_that_were_given() -> None:
+    words = [
+        "--flink_master=localhost:8081",
+        "--job_name",
+        "x",
+        "--experiments=a",
+        "--experiments=b",
+    ]
+    options = parse_beam_options(words)
+    assert options.given == {
+        "flink_master": "localhost:8081", "job_name": "x", "experiments": ["a", "b"],
+    }  # fmt: skip
+    assert options.owners["flink_master"] == "FlinkRunnerOptions"
+    assert options.words == tuple(words)
+    assert parse_beam_options([]).given == {}
 
 
 @pytest.mark.parametrize(
