@@ -1,7 +1,8 @@
 """Recipes: one TOML file says what a corpus is. Every key is typed, named and checked on load.
 
-A recipe holds what shapes the output and nothing else: no paths, no workers. Its fingerprint is
-the hash of its resolved form, so two spellings of one recipe are one recipe.
+A recipe holds what shapes the output, and in `[workers]` on what machines a service runs it. Its
+fingerprint is the hash of its resolved form but for what shapes nothing, so two spellings of one
+recipe are one recipe.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -27,11 +28,13 @@ from pipeline.recipe_gates import (
     with_columns,
 )
 from pipeline.report.config import ReportConfig
+from pipeline.workers import WorkersConfig, check_workers
 from recaptioner.config import RecaptionConfig, asked_templates
-from schemas.errors import RecipeError
+from schemas.errors import OutputError, RecipeError
 from schemas.ids import digest
 from schemas.overrides import override_value
 from schemas.shards import ShardFormat
+from transforms import storage
 from transforms.block_lists import BlockListConfig
 from transforms.caption_choice import CaptionConfig
 from transforms.contamination_items import DecontaminationConfig
@@ -97,6 +100,7 @@ class Settings:
     sampling: SamplingStreams = field(default_factory=SamplingStreams)
     report: ReportConfig = field(default_factory=ReportConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,9 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """Hash of everything that can change the output."""
-        # How work is cut and dealt changes nothing in a shard, nor does when a run gives up.
+        # How work is cut and dealt changes nothing in a shard, nor where, nor when a run gives up.
         # How images are asked for changes answers, which are recorded, not what is made of them.
-        neutral = ("name", "description", "report", "run", "refs", "fetch")
+        neutral = ("name", "description", "report", "run", "refs", "fetch", "workers")
         shaping = {key: value for key, value in self.values.items() if key not in neutral}
         for section, key in (("dedup", "buckets"), ("input", "part_bytes")):
             shaping[section] = {k: v for k, v in shaping[section].items() if k != key}
@@ -151,7 +155,11 @@ def shipped_recipes() -> list[str]:
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A shipped recipe by name, or a file by path, with `a.b=c` overrides. Raises `RecipeError`."""
+    """A shipped recipe by name, or a file by path or URL, with `a.b=c` overrides.
+
+    Raises:
+        RecipeError: It names the key, or the file.
+    """
     values = _read(name_or_path)
     for override in overrides:
         override_value(values, override)
@@ -160,12 +168,14 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def _read(name_or_path: str) -> dict[str, Any]:
     if name_or_path.endswith(".toml") or "/" in name_or_path:
-        path = Path(name_or_path)
         try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as e:
+            data = storage.read_bytes(name_or_path)
+            if data is None:
+                raise FileNotFoundError("there is no such file")
+            text = data.decode("utf-8")
+        except (OSError, UnicodeDecodeError, OutputError) as e:
             raise RecipeError(f"recipe {name_or_path}: cannot be read: {e}") from e
-        default_name = path.stem
+        default_name = PurePosixPath(name_or_path).stem
     else:
         names = shipped_recipes()
         if name_or_path not in names:
@@ -225,6 +235,7 @@ def _check_values(settings: Settings) -> None:
     pages = with_columns(PAGE_SCHEMA, settings.text_models)
     check_rank(settings.dedup.prefer, settings.dedup.score, pages)
     check_masks(settings.privacy.mask)
+    check_workers(settings.workers, settings.recaption.vllm.tensor_parallel_size)
     checks = {
         "splits.validation: must be from 0 to 0.5": 0 <= settings.splits.validation <= 0.5,
         "run.max_failed_fraction: must be from 0 to 1": 0 <= settings.run.max_failed_fraction <= 1,

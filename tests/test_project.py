@@ -171,7 +171,7 @@ def test_make_refuses_a_python_that_does_not_fit(tmp_path: Path) -> None:
 def test_ci_checks_style_and_tests_with_tests_last() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"^make (\S+)$", script, re.MULTILINE) == [
-        *("setup", "setup-recaption", "lint", "energon", "test")
+        *("setup", "setup-recaption", "lint", "energon", "worker", "test")
     ]
     assert script.rstrip().endswith("make test")
 
