@@ -86,6 +86,27 @@ def make_signatures(size: int, hashes: int) -> "np.ndarray[tuple[int, int], np.d
     return values
 
 
+def signature_rows(
+    rng: np.random.Generator, block: "np.ndarray[tuple[int, int], np.dtype[np.uint32]]", first: int
+) -> pa.Table:
+    """Rows of table `signatures` for some signatures; the first page has number `first`."""
+    count, hashes = block.shape
+    data = pa.py_buffer(np.ascontiguousarray(block).tobytes())
+    width = block.dtype.itemsize * hashes
+    return pa.table(
+        {
+            "id": pa.array([rng.bytes(16).hex() for _ in range(count)]),
+            "kind": pa.array(["document"] * count),
+            "url": pa.array([f"http://site/{first + row}" for row in range(count)]),
+            "date": pa.array(["2026-01-01T00:00:00Z"] * count),
+            "length": pa.array(rng.integers(500, 5000, count)),
+            "score": pa.nulls(count, pa.float64()),
+            "text_key": pa.array([rng.bytes(16).hex() for _ in range(count)]),
+            "signature": pa.Array.from_buffers(pa.binary(width), count, [None, data]),
+        }
+    )
+
+
 def _parts(size: int) -> list[str]:
     return [f"part-{start // PART_PAGES:05d}" for start in range(0, size, PART_PAGES)]
 
@@ -98,23 +119,8 @@ def _make(size: int, output: str) -> dict[str, Any]:
     values = make_signatures(size, hashes)
     rng = np.random.default_rng(SEED + 1)
     for start in range(0, size, PART_PAGES):
-        block = values[start : start + PART_PAGES]
-        count = len(block)
         name = _parts(size)[start // PART_PAGES]
-        data = pa.py_buffer(np.ascontiguousarray(block).tobytes())
-        width = block.dtype.itemsize * hashes
-        table = pa.table(
-            {
-                "id": pa.array([rng.bytes(16).hex() for _ in range(count)]),
-                "kind": pa.array(["document"] * count),
-                "url": pa.array([f"http://site/{start + row}" for row in range(count)]),
-                "date": pa.array(["2026-01-01T00:00:00Z"] * count),
-                "length": pa.array(rng.integers(500, 5000, count)),
-                "score": pa.nulls(count, pa.float64()),
-                "text_key": pa.array([rng.bytes(16).hex() for _ in range(count)]),
-                "signature": pa.Array.from_buffers(pa.binary(width), count, [None, data]),
-            }
-        )
+        table = signature_rows(rng, values[start : start + PART_PAGES], start)
         with PartSink("dedup", output, Part(name, "f" * 16)) as sink:
             sink.write("signatures", table)
             sink.publish()
@@ -126,7 +132,8 @@ def _run(size: int, output: str) -> dict[str, Any]:
 
     from pipeline.cluster_steps import clusters_graph
     from pipeline.dedup_steps import edges_graph
-    from pipeline.runners import RunnerConfig, run_graph
+    from pipeline.graphs import run_graph
+    from pipeline.runners import RunnerConfig
     from pipeline.state import read_commits, sum_counts, sum_facts
     from transforms import shuffle
     from transforms.cluster_pages import AnswerPages, EdgeFiles, JoinLabels

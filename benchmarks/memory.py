@@ -7,13 +7,17 @@ sampling.
 """
 
 import contextlib
+import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from benchmarks.processes import ROOT, RUN_SECONDS
 
 INTERVAL_SECONDS = 0.5
 MIN_SAMPLES = 3
@@ -35,6 +39,7 @@ class MemorySampler:
     """Watches a process and all below it until it ends, in a thread of its own."""
 
     pid: int
+    interval: float = INTERVAL_SECONDS
     total_pss: float = 0.0
     _peaks: dict[tuple[int, float], _Peak] = field(default_factory=dict)
 
@@ -81,7 +86,7 @@ class MemorySampler:
                 # Peaks of half a run must not pass for those of a whole one.
                 self._error = e
                 return
-            self._stop.wait(max(0.0, INTERVAL_SECONDS - (time.monotonic() - begin)))
+            self._stop.wait(max(0.0, self.interval - (time.monotonic() - begin)))
 
     def _sample(self) -> None:
         total = 0.0
@@ -109,6 +114,32 @@ class MemorySampler:
         peak.uss = max(peak.uss, memory.uss)
         peak.pss = max(peak.pss, pss)
         return pss
+
+
+def run_watched(
+    command: Sequence[str | Path],
+    seconds: int = RUN_SECONDS,
+    interval: float = INTERVAL_SECONDS,
+) -> tuple[str, MemorySampler]:
+    """What a program prints within so many seconds, and the memory of its processes.
+
+    Args:
+        command: The program and its arguments.
+        seconds: That it may take.
+        interval: Seconds from one look at the memory to the next.
+
+    Raises:
+        SystemExit: The program failed; it has said why on standard error.
+    """
+    words = [str(word) for word in command]
+    with (
+        subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
+        MemorySampler(process.pid, interval) as sampler,
+    ):
+        answer, _ = process.communicate(timeout=seconds)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(words)}: ended with status {process.returncode}")
+    return answer, sampler
 
 
 def role_of(depth: int, command: str) -> str:

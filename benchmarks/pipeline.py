@@ -7,7 +7,6 @@ the rows.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,8 +20,8 @@ from rich.console import Console
 
 from benchmarks.crawls import Crawl, Repeat, Source, joined, load_source, together, write_repeats
 from benchmarks.extract_runs import decoded_pages
-from benchmarks.memory import MemorySampler
-from benchmarks.processes import ROOT, RUN_SECONDS, new_environment, run_json, say
+from benchmarks.memory import run_watched
+from benchmarks.processes import ROOT, new_environment, run_json, say
 from benchmarks.report import RESULTS, Report, Row, hardware, middle, versions
 
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
@@ -180,13 +179,7 @@ class Bench:
         command += [str(path) for path in crawl.paths]
         command += ["--output", self.output(), "--workers", "2", "--part-bytes", str(part_bytes)]
         begin = time.perf_counter()
-        with (
-            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process,
-            MemorySampler(process.pid) as sampler,
-        ):
-            answer, _ = process.communicate(timeout=RUN_SECONDS)
-        if process.returncode != 0:
-            raise SystemExit(f"{' '.join(command)}: ended with status {process.returncode}")
+        answer, sampler = run_watched(command)
         run = json.loads(answer.splitlines()[-1])
         if run["pages"] != crawl.pages:
             raise SystemExit(f"memory: {run} does not cover {crawl.as_json()}")

@@ -12,15 +12,15 @@ RUN_SECONDS = 900
 """Of one run; the slowest, BeautifulSoup over six hundred pages, takes a sixth."""
 
 
-def run_json(command: Sequence[str | Path]) -> dict[str, Any]:
-    """The JSON on the last line that a program prints.
+def run_json(command: Sequence[str | Path], seconds: int = RUN_SECONDS) -> dict[str, Any]:
+    """The JSON on the last line that a program prints, within so many seconds.
 
     Raises:
         SystemExit: The program failed; it has said why on standard error.
     """
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS, check=False
+        words, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=seconds, check=False
     )
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(words)}: ended with status {done.returncode}")

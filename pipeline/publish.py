@@ -83,14 +83,18 @@ def plan_shards(state: RunState) -> ShardPlan:
         group: choose_bits(count, size, fmt.target_samples, fmt.target_bytes, known.get(group))
         for group, (count, size) in sorted(sizes.items())
     }
-    files = [path for name in sorted(commits) if (path := commits[name].file("samples"))]
+    files = [
+        (path, commits[name].details.keys())
+        for name in sorted(commits)
+        if (path := commits[name].file("samples"))
+    ]
     fingerprint = digest(
         *(commits[name].name for name in sorted(commits)),
         state.recipe.section("shards"), str(sorted(bits.items())),
         state.recipe.fingerprint, write_shards.versions(),
     )  # fmt: skip
     parts = write_shards.expected_shards(state.output, files, bits)
-    return ShardPlan(files, bits, parts, fingerprint)
+    return ShardPlan([path for path, _ in files], bits, parts, fingerprint)
 
 
 def is_published(output: str, plan: ShardPlan, commits: Commits) -> bool:
@@ -244,9 +248,10 @@ def delete_records(output: str, names: list[str]) -> None:
 def recipe_toml(recipe: Recipe) -> str:
     """The resolved recipe as TOML, for people to read and to run again.
 
-    Who asked for images, at what hosts, is nobody's business but ours, and changes no sample.
+    Who asked for images, at what hosts, and on what machines, is nobody's business but ours, and
+    changes no sample.
     """
-    shown = {key: value for key, value in recipe.values.items() if key != "fetch"}
+    shown = {key: value for key, value in recipe.values.items() if key not in ("fetch", "workers")}
     return "\n".join(_toml_lines(shown, ()))
 
 

@@ -10,6 +10,7 @@ A cluster is knowledge, not a verdict: who survives is decided by gate `shard`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -174,12 +175,16 @@ class AnswerPages:
         if kind != "pages":
             yield bucket, rows
             return
-        (files,) = [files for files in self.signed if files.part == name]
+        files = self._by_part[name]
         pages = read_signed(self.output, files, self.config.minhash)
         at = positions(pages["id"], rows["id"])
         compared = read_compared(self.output, self.config, files, pages, at)
         columns = {"a_id": rows["id"], "compared": compared}
         yield from split_rows(known_columns(columns, _MEET_SCHEMA, len(rows)), rows["bucket"])
+
+    @cached_property
+    def _by_part(self) -> dict[str, SignedFiles]:
+        return {files.part: files for files in self.signed}
 
 
 @dataclass(eq=False)
@@ -195,7 +200,7 @@ class BuildComponents:
         if kind == "part":
             yield name, CLUSTER_SCHEMA.empty_table()
             return
-        earlier = [files.part for files in self.signed if files.earlier is not None]
+        earlier = self._earlier
         if kind == "record":
             repeats = repeated_records(rows, earlier)
             yield from split_rows(_record_rows(repeats["id"]), repeats["part"])
@@ -222,6 +227,10 @@ class BuildComponents:
         yield from split_rows(clusters.cast(CLUSTER_SCHEMA), found["part"])
         told = _fact_rows((built.cut_components, built.cut_pages))
         yield members["part"][0].as_py(), told
+
+    @cached_property
+    def _earlier(self) -> list[str]:
+        return [files.part for files in self.signed if files.earlier is not None]
 
 
 def _record_rows(ids: pa.ChunkedArray) -> pa.Table:

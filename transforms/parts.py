@@ -17,6 +17,7 @@ import apache_beam as beam
 import psutil
 from apache_beam.metrics import Metrics
 
+from transforms.shipped import Shipped
 from transforms.sink import Part, PartSink, is_committed
 
 WATCH_VARIABLE = "WEFT_WATCH_PID"
@@ -72,7 +73,11 @@ class PartDoFn(beam.DoFn):
 
     def __init__(self, stage: str, function: Any) -> None:
         self._stage = stage
-        self._function = function
+        self._shipped = Shipped(function)
+
+    @property
+    def _function(self) -> Any:
+        return self._shipped.value
 
     def setup(self) -> None:
         """Beam's hook."""
@@ -98,9 +103,14 @@ def deal_parts(root: Any, parts: Sequence[Part]) -> Any:
     ordered = sorted(parts, key=lambda part: (-part.weight, part.name))
     return (
         root
-        | "ListParts" >> beam.Create([(part.key, part) for part in ordered], reshuffle=False)
+        | "ListParts" >> beam.Create([Shipped(ordered)], reshuffle=False)
+        | "SpreadParts" >> beam.FlatMap(_spread_parts).with_output_types(tuple[str, Part])
         | "DealParts" >> beam.GroupByKey()
     )
+
+
+def _spread_parts(parts: Any) -> list[tuple[str, Part]]:
+    return [(part.key, part) for part in parts.value]
 
 
 @dataclass(eq=False)

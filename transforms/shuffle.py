@@ -13,6 +13,7 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 
 from transforms.parts import PartDoFn, deal_parts
+from transforms.shipped import Shipped
 from transforms.sink import Part, PartSink, is_committed
 
 
@@ -73,12 +74,12 @@ class _CommitBlocksFn(PartDoFn):
     ) -> None:
         super().__init__(stage, function)
         self._output = output
-        self._identify = identify
+        self._identify = Shipped(identify)
 
     def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[str]:
         bucket, blocks = element
         rows = decode_blocks(blocks)
-        part = self._identify(bucket, rows)
+        part = self._identify.value(bucket, rows)
         if not is_committed(self._stage, self._output, part):
             with PartSink(self._stage, self._output, part) as sink:
                 self._function(part, rows, sink)
