@@ -130,11 +130,7 @@ def run_command(
     report: WithReport = True,
 ) -> None:
     """Run a recipe on a crawl: WARC files in, shards of three streams out."""
-    if (
-        workers != 1
-        and runner == "local"
-        and not any(each.startswith("--runner") for each in context.args)
-    ):
+    if workers != 1 and runner == "local":
         from pipeline.stage_start import start_importing
 
         start_importing()

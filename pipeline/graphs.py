@@ -29,6 +29,7 @@ from typing import Any
 
 from pipeline.logs import beam_logs_to
 from pipeline.runners import Build, RunnerConfig
+from pipeline.stage_start import MAX_SOCKET_FOLDER, PRELOAD
 from pipeline.worker_server import start_worker_server
 from schemas import errors
 from schemas.errors import StageError, StoreError, UserError, WeftError
@@ -37,8 +38,6 @@ from transforms.sink import HEARTBEAT_VARIABLE
 
 MAX_STARTS = 3
 """A stage whose workers die is started this often before the run gives up."""
-MAX_SOCKET_FOLDER = 60
-"""Characters of a folder's path beyond which sockets are kept in `/tmp`."""
 WORKER_DIED = 75
 """Exit status of a stage process that lost a worker."""
 HARNESS_THREADS = ("read_grpc_client_inputs", "run_worker_", "wait_until_finish_read")
@@ -81,7 +80,7 @@ def run_graph(
 def start_stage_server() -> None:
     """Start importing Beam in the server that stage processes are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.stage_server"])
+    context.set_forkserver_preload([PRELOAD])
     if len(tempfile.gettempdir()) > MAX_SOCKET_FOLDER:
         # multiprocessing keeps its socket there, and a socket's name has at most 107 bytes.
         config = multiprocessing.process.current_process().__dict__["_config"]
