@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 
 from schemas import (
@@ -55,25 +56,36 @@ def schema_of(row_type: type) -> pa.Schema:
 
 
 @cache
-def _converter(row_type: type) -> list[tuple[str, bool]]:
-    """Field names of a row type, and whether the field holds nested rows."""
+def _converter(row_type: type) -> list[tuple[str, Any]]:
+    """Field names of a row type, and the type of the rows that a field holds a list of, if any."""
     hints = get_type_hints(row_type)
     return [
-        (column.name, any(is_dataclass(arg) for arg in get_args(hints[column.name])))
+        (
+            column.name,
+            next((arg for arg in get_args(hints[column.name]) if is_dataclass(arg)), None),
+        )
         for column in fields(row_type)
     ]
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    return {
-        name: [_plain(item) for item in getattr(row, name)] if nested else getattr(row, name)
-        for name, nested in _converter(row.__class__)
-    }
+def _column(values: Sequence[Any], data_type: pa.DataType, item_type: type | None) -> pa.Array:
+    """A column; of nested rows the lists are laid end to end, and theirs are columns in turn."""
+    if item_type is None:
+        return pa.array(values, data_type)
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum([len(items) for items in values], out=offsets[1:])
+    nested = to_batch([item for items in values for item in items], item_type).to_struct_array()
+    return pa.ListArray.from_arrays(pa.array(offsets), nested, type=data_type)
 
 
 def to_batch(items: Sequence[Any], row_type: type) -> pa.RecordBatch:
     """Rows of one type as a record batch of `schema_of(row_type)`."""
-    return pa.RecordBatch.from_pylist([_plain(row) for row in items], schema_of(row_type))
+    schema = schema_of(row_type)
+    columns = [
+        _column([getattr(row, name) for row in items], schema.field(name).type, item_type)
+        for name, item_type in _converter(row_type)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def from_dict(row_type: Any, values: dict[str, Any]) -> Any:
@@ -81,12 +93,10 @@ def from_dict(row_type: Any, values: dict[str, Any]) -> Any:
 
     Columns the row type lacks are ignored.
     """
-    hints = get_type_hints(row_type)
     made = {}
-    for name, nested in _converter(row_type):
+    for name, item_type in _converter(row_type):
         value = values[name]
-        if nested:
-            item_type = get_args(hints[name])[0]
+        if item_type is not None:
             value = [from_dict(item_type, item) for item in value]
         made[name] = value
     return row_type(**made)
