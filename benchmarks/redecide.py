@@ -115,6 +115,9 @@ def measure(folder: Path, rows: int, rounds: int) -> tuple[list[Row], dict[str, 
 
 def run_once(folder: str, stages: str, *arguments: str) -> dict[str, float]:
     """One run, timed; with `PLAN` among its overrides it ends at the plan of its shards."""
+    from pipeline.stage_start import start_importing
+
+    start_importing()  # as `weft run` does
     from pipeline import publish, run
     from pipeline.run_record import STAGES
 
