@@ -8,7 +8,7 @@ by one driver: the service refuses a second job of a name while the first is act
 import importlib.util
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,13 +124,16 @@ def _given(options: Sequence[str]) -> dict[str, Any]:
 
 
 def check_dataflow(
-    recipe: Recipe, output: str, stages: Sequence[str], options: Sequence[str]
+    recipe: Recipe,
+    places: Mapping[str, Sequence[str]],
+    stages: Sequence[str],
+    options: Sequence[str],
 ) -> None:
     """Refuse what no job could run with. Nothing is asked of the network.
 
     Args:
         recipe: The recipe.
-        output: Of the run, as the user wrote it.
+        places: Files and folders as the user wrote them, by the option that names them.
         stages: Those that will run.
         options: Beam options of the command line.
 
@@ -149,11 +152,13 @@ def check_dataflow(
             f"--job_name {name}: must be a lower-case letter, then letters, digits and "
             "hyphens, 32 characters at most; output and step are added to it"
         )
-    if output.startswith("file://"):
-        raise UserError(
-            f"--output {output}: workers of Dataflow mount no file system of yours; give "
-            "gs://BUCKET/FOLDER"
-        )
+    for option, urls in places.items():
+        for url in urls:
+            if url.startswith("file://"):
+                raise UserError(
+                    f"{option} {url}: workers of Dataflow mount no file system of yours; give "
+                    "gs://BUCKET/FOLDER"
+                )
     for option in ("temp_location", "staging_location"):
         if given[option] is not None and not _FOLDER.fullmatch(given[option]):
             raise UserError(

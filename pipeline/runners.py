@@ -1,7 +1,7 @@
 """Where graphs run: the presets of `--runner`, and what each needs before anything starts.
 
 A preset is a runner of Beam with the options that work; what the user says to Beam comes after them
-and wins. Whatever cannot work is refused here, in one line, before anything is read or written.
+and wins. Whatever cannot work is refused here, in one line, before anything is written.
 """
 
 import os
@@ -9,10 +9,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from pipeline.addresses import check_listens, is_loopback
 from pipeline.beam_options import BeamOptions, parse_beam_options
 from pipeline.job_servers import (
     JobServer,
@@ -27,10 +28,17 @@ from transforms import storage
 LOCAL_RUNNER = "FnApiRunner"
 FLINK_VERSION = "2.2"
 """Of the job server that is used where the user names no other version."""
+FLINK_PORTS = {"": 8081, "http": 8081, "https": 443}
+"""Where Flink's REST service is expected if its address has no port."""
 EMBEDDED = ("[local]", "[auto]")
 """Values of `--flink_master` for a Flink inside the job server."""
 LOOPBACK = "LOOPBACK"
 """Beam's environment whose workers are threads of the driver."""
+_OWN_OPTIONS = {
+    "direct_num_workers": "say --workers N",
+    "direct_running_mode": "say --workers N, and --processes for a process even where N is 1",
+}
+"""Options of Beam's local runner that Weft sets itself, and what to say instead."""
 _ENVIRONMENTS = ("EXTERNAL", "DOCKER", "PROCESS")
 
 Build = Callable[[Any], None]
@@ -56,6 +64,13 @@ class RunnerConfig:
     """Of this run, where the runner needs one and the user has none."""
     sees_files: bool = True
     """Whether workers run where this machine's files are."""
+    services: tuple[tuple[str, str], ...] = ()
+    """Services of the user's that must listen: the option that names each, and its address."""
+
+    def check_services(self) -> None:
+        """Raises `UserError` for a service that takes no connection."""
+        for option, address in self.services:
+            check_listens(option, address, FLINK_PORTS if option == "flink_master" else None)
 
     @property
     def in_process(self) -> bool:
@@ -210,15 +225,6 @@ def _loopback(options: BeamOptions, name: str, place: str) -> list[str]:
     return []
 
 
-def is_loopback(place: str) -> bool:
-    """Whether `host`, `host:port` or a URL is this machine."""
-    try:
-        host = urlsplit(place if "://" in place else f"//{place}").hostname or ""
-    except ValueError as e:
-        raise UserError(f"{place}: is no host, HOST:PORT or URL: {e}") from e
-    return host in ("localhost", "::1", "embed") or host.startswith("127.")
-
-
 def _workers_are_here(options: BeamOptions) -> bool:
     """Whether workers see this machine's files, as far as the options tell.
 
@@ -287,6 +293,8 @@ def runner_config(
         UserError: What is asked for cannot work.
     """
     options = parse_beam_options(words)
+    if options.get("streaming"):
+        raise UserError("--streaming: a crawl has an end, and Weft's graphs are batch")
     if "runner" in options.given:
         raise UserError("--runner: is given twice; say once where to run")
     preset = find_preset(name)
@@ -294,6 +302,8 @@ def runner_config(
         _check_runner(name)
     elif preset.runner == LOCAL_RUNNER:
         _refuse_options_of_others(options, preset, name)
+        for option in sorted(options.given.keys() & _OWN_OPTIONS.keys()):
+            raise UserError(f"--{option}: {_OWN_OPTIONS[option]}")
         return RunnerConfig(workers or default_workers, tuple(words), processes=processes)
     asked = [f"--workers {workers}"] * (workers is not None) + ["--processes"] * processes
     if asked:
@@ -303,14 +313,27 @@ def runner_config(
     workers = width if width > 0 else default_workers
     if preset is None:
         here = _workers_are_here(options)
-        return RunnerConfig(workers, (f"--runner={name}", *words), sees_files=here)
+        return RunnerConfig(
+            workers, (f"--runner={name}", *words), sees_files=here, services=_services(options)
+        )
     _refuse_options_of_others(options, preset, name)
     completed = (f"--runner={preset.runner}", *preset.complete(options), *words)
     _check_runner(preset.runner)
     server = None
     if preset.command and not (options.get("job_endpoint") or options.get("flink_submit_uber_jar")):
         server = JobServer(partial(preset.command, completed))
-    return RunnerConfig(workers, completed, server=server, sees_files=preset.sees_files(options))
+    here = preset.sees_files(options)
+    return RunnerConfig(
+        workers, completed, server=server, sees_files=here, services=_services(options)
+    )
+
+
+def _services(options: BeamOptions) -> tuple[tuple[str, str], ...]:
+    """What the user says is running, by option."""
+    if endpoint := options.get("job_endpoint"):
+        return (("job_endpoint", endpoint),)
+    master = options.get("flink_master", EMBEDDED[0])
+    return () if master in EMBEDDED else (("flink_master", master),)
 
 
 def check_places(runner: str, option: str, places: Sequence[str]) -> None:
@@ -343,18 +366,26 @@ def _refuse_options_of_others(options: BeamOptions, preset: Preset, name: str) -
 def _check_runner(name: str) -> None:
     """Refuse a runner of Beam that is not there, or not to be used. Raises `UserError`."""
     short = name.lower().rpartition(".")[2].removesuffix("runner")
-    if short in ("direct", "bundlebaseddirect", "switchingdirect"):
+    if short.endswith("direct"):
         raise UserError(
             f"--runner={name}: use --workers N (Beam's {LOCAL_RUNNER}); the direct runner looks "
             "for a Go program on the network and falls back without a word"
         )
-    from apache_beam.runners.runner import create_runner
+    from apache_beam.runners.runner import PipelineRunner, create_runner
 
     known = f"--runner takes {', '.join(PRESETS)}, or a class of Beam by its name"
+    module, _, kind = name.rpartition(".")
     try:
+        # A path of modules may lead to anything that can be called, and Beam would call it.
+        found = getattr(import_module(module), kind) if module else None
+        is_runner = isinstance(found, type) and issubclass(found, PipelineRunner)
+        if found is PipelineRunner or (module and not is_runner):
+            raise UserError(f"--runner={name}: is no runner of Beam; {known}")
         create_runner(name)
-    except ValueError as e:
+    except UserError:
+        raise
+    except (ValueError, TypeError) as e:
         raise UserError(f"--runner={name}: there is no such runner; {known}") from e
-    except (ImportError, AttributeError) as e:
+    except Exception as e:  # a module of somebody's may raise anything
         said = " ".join(str(e).split()).replace("apache_beam[gcp]", "'weft-data[gcp]'")
-        raise UserError(f"--runner={name}: {said}; {known}") from e
+        raise UserError(f"--runner={name}: {type(e).__name__}: {said}; {known}") from e

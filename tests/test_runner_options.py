@@ -75,7 +75,9 @@ def test_a_server_of_the_users_own_is_used(tools: Path) -> None:
     assert config.server is None
     words = ["--job_endpoint=127.0.0.1:8099"]
     assert runner_config("portable", words) == RunnerConfig(
-        1, ("--runner=PortableRunner", "--environment_type=LOOPBACK", *words)
+        1,
+        ("--runner=PortableRunner", "--environment_type=LOOPBACK", *words),
+        services=(("job_endpoint", "127.0.0.1:8099"),),
     )
 
 
@@ -126,6 +128,17 @@ REFUSED: dict[str, tuple[str, list[str], str]] = {
         "flink", [*FAR, "--environment_type=DOCKER", "--environment_config=weft"],
         "is a path of this machine",
     ),
+    "a class that is no runner": ("collections.OrderedDict", [], "is no runner of Beam"),
+    "a function": ("os.getcwd", [], "os.getcwd: is no runner of Beam"),
+    "a runner in name": ("apache_beam.runners.runner.PipelineRunner", [], "is no runner of Beam"),
+    "a runner of tests": ("TestDirectRunner", [], "the direct runner looks"),
+    "a module that cannot be imported": (
+        "lib2to3.tests.data.py2_test_grammar.X", [], "py2_test_grammar.X: ",
+    ),
+    "a module that is not there": ("no.such.Runner", [], "--runner=no.such.Runner: "),
+    "Beam's own number of workers": ("local", ["--direct_num_workers=4"], "say --workers N"),
+    "Beam's own mode": ("local", ["--direct_running_mode=multi_processing"], "say --workers N"),
+    "a stream": ("local", ["--streaming"], "--streaming: a crawl has an end"),
     "no project": ("dataflow", ["--region=r"], "needs --project=... and --temp_location=..."),
     "a local folder for what is staged": (
         "dataflow", ["--project=p", "--region=r", "--temp_location=/tmp/x"],
@@ -179,6 +192,34 @@ def test_a_job_server_that_does_not_start_is_an_error_with_what_it_said(
     assert main([*arguments, f"--prism_location={program}"]) == 1
     told = capfd.readouterr().err
     assert "the job server did not start: status 3: no such port" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["portable", "--job_endpoint=localhost:1"], "--job_endpoint=localhost:1: nobody listens"),
+        (["portable", "--job_endpoint=localhost"], "--job_endpoint=localhost: must be HOST:PORT"),
+        (["portable", "--job_endpoint=localhost:x"], "--job_endpoint=localhost:x: is no HOST:PORT"),
+        (["SparkRunner", "--job_endpoint=a..b:1"], "--job_endpoint=a..b:1: nobody listens there"),
+        (
+            ["flink", "--flink_master=127.0.0.1:1", "--environment_type=LOOPBACK"],
+            "--flink_master=127.0.0.1:1: nobody listens",
+        ),
+    ],
+)
+def test_a_service_that_does_not_listen_is_told_before_anything_is_written(
+    words: list[str], message: str, tools: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    crawl, output = tools / "crawl.warc", tools / "out"
+    crawl.write_bytes(b"WARC/1.0\r\n")
+    arguments = ["demo", "-i", str(crawl), "-o", str(output), "--runner", *words]
+    assert main(["run", *arguments]) == 2
+    told = capfd.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not output.exists()
+    # A plan asks nobody.
+    assert main(["plan", *arguments]) == 0
 
 
 def test_what_go_says_is_told(tools: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -29,10 +29,12 @@ def check(
     sets: Sequence[str] = (),
     options: Sequence[str] = (),
     output: str = "gs://b/out",
+    input_: str = "gs://b/in",
     stages: Sequence[str] = STAGES,
     recipe: str = "mm1",
 ) -> None:
-    check_dataflow(load_recipe(recipe, sets), output, stages, (*GIVEN, *options))
+    places = {"--input": [input_], "--output": [output]}
+    check_dataflow(load_recipe(recipe, sets), places, stages, (*GIVEN, *options))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ def check(
         ),
         ({"options": ["--job_name=My_job"]}, "--job_name My_job: must be a lower-case letter"),
         ({"output": "file:///mnt/out"}, "--output file:///mnt/out: workers of Dataflow mount no"),
+        ({"input_": "file:///mnt/in"}, "--input file:///mnt/in: workers of Dataflow mount no"),
         ({"options": ["--temp_location=gs://bucket"]}, "--temp_location gs://bucket: must be gs"),
         ({"options": ["--staging_location=gs://b/x"]}, "--staging_location gs://b/x: must be gs"),
     ],
