@@ -1,15 +1,22 @@
 """How every command of Weft ends: one line for an error, and its exit code."""
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from schemas.errors import StageError, StoreError, TrainingError, UserError
 
 STOPPED = 130
 """After Ctrl-C."""
+TERMINATED = 128 + signal.SIGTERM
+"""After SIGTERM, which is what schedulers send."""
+_STORES = ("gcsfs.", "google.auth.", "google.api_core.", "adlfs.", "azure.", "aiohttp.")
+"""Modules, and their parents, whose errors tell that a store failed."""
 
 
 def run_app(app: Callable[..., Any], program: str, arguments: list[str] | None = None) -> int:
@@ -23,27 +30,59 @@ def run_app(app: Callable[..., Any], program: str, arguments: list[str] | None =
         program: Begins each line.
         arguments: Of the command; unset: those of the process.
     """
+    stops: list[int] = []
     # By their names: `schemas` knows no command-line library.
     try:
-        answer: Any = app(args=arguments, standalone_mode=False)
+        with _stopped_by_sigterm(stops):
+            answer: Any = app(args=arguments, standalone_mode=False)
     except UserError as error:
         return _fail(program, error, 2)
     except (StageError, StoreError, TrainingError) as error:
         return _fail(program, error, 1)
     except Exception as error:
-        return _other_failure(program, error)
+        return _other_failure(program, error, stops)
     except KeyboardInterrupt:
-        return _stopped(program)
+        return _stopped(program, stops)
     # Typer takes Ctrl-C itself, and gives back its exit code.
-    return _stopped(program) if answer == STOPPED else int(answer or 0)
+    return _stopped(program, stops) if answer == STOPPED else int(answer or 0)
 
 
-def _stopped(program: str) -> int:
+@contextlib.contextmanager
+def _stopped_by_sigterm(stops: list[int]) -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does; what came is noted.
+
+    Not where somebody has seen to it, nor outside the main thread, which alone may.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    process = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != process:  # a child that was forked, which nobody asked to tell anything
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        stops.append(number)
+        if len(stops) == 1:  # it is told once: what is held is being tidied up
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        # The process takes a while to end, and its exit code is said.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if stops else signal.SIG_DFL)
+
+
+def _stopped(program: str, stops: list[int]) -> int:
     print(f"{program}: stopped; run the same command again to go on", file=sys.stderr)
-    return STOPPED
+    return TERMINATED if stops else STOPPED
 
 
-def _other_failure(program: str, error: Exception) -> int:
+def _other_failure(program: str, error: Exception, stops: list[int]) -> int:
     """Click's own errors (unknown option, missing argument) are the user's; others are bugs."""
     show = getattr(error, "format_message", None)
     if show is not None:
@@ -51,7 +90,10 @@ def _other_failure(program: str, error: Exception) -> int:
     if type(error).__name__ == "Exit":
         return int(getattr(error, "exit_code", 0))
     if type(error).__name__ == "Abort":
-        return _stopped(program)
+        return _stopped(program, stops)
+    if f"{type(error).__module__}.".startswith(_STORES):
+        told = f"{type(error).__name__}: {error}"
+        return _fail(program, StoreError(f"a store failed: {told}"), 1)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return _fail(program, error, 1)
     if isinstance(error, BrokenPipeError):

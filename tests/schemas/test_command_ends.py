@@ -1,0 +1,82 @@
+"""How commands end: what a signal or an error of a library becomes."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from schemas.command_line import run_app
+
+ROOT = Path(__file__).resolve().parents[2]
+STOPPED = """
+import multiprocessing, os, signal, sys, time
+from schemas.command_line import run_app
+
+def child(ready):
+    ready.set()
+    time.sleep(60)
+
+def app(args, standalone_mode):
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Event()
+    forked = fork.Process(target=child, args=(ready,))
+    forked.start()
+    ready.wait()
+    forked.terminate()
+    forked.join()
+    print("child", forked.exitcode, flush=True)
+    try:
+        os.kill(os.getpid(), getattr(signal, args[0]))
+        signal.pause()
+    finally:
+        if args[0] == "SIGTERM":
+            os.kill(os.getpid(), signal.SIGTERM)
+        print("tidied up", flush=True)
+
+status = run_app(app, "weft", sys.argv[1:])
+if sys.argv[1] == "SIGTERM":
+    os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_command_that_is_told_to_stop_tidies_up_and_says_so(name: str, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, name],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    # A process that it forked ends by the signal, and says nothing.
+    assert done.stdout == f"child {-signal.SIGTERM}\ntidied up\n"
+    assert done.stderr == "weft: stopped; run the same command again to go on\n"
+    assert done.returncode == status
+
+
+def test_who_ran_the_command_has_the_signal_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert run_app(lambda args, standalone_mode: 0, "weft") == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("module", ["gcsfs.retry", "google.auth.exceptions", "adlfs"])
+def test_a_store_whose_library_gives_up_is_one_line(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = type("HttpError", (Exception,), {"__module__": module})
+
+    def app(args: object, standalone_mode: bool) -> None:
+        raise error("503\nbackend")
+
+    assert run_app(app, "weft") == 1
+    told = capsys.readouterr().err
+    assert told == "weft: a store failed: HttpError: 503 backend\n"
+
+
+def test_a_bug_is_raised() -> None:
+    def app(args: object, standalone_mode: bool) -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        run_app(app, "weft")
