@@ -34,6 +34,7 @@ from pipeline.worker_server import start_worker_server
 from schemas import errors
 from schemas.errors import StageError, StoreError, UserError, WeftError
 from transforms.parts import WATCH_VARIABLE
+from transforms.shipped import ship_to
 from transforms.sink import HEARTBEAT_VARIABLE
 
 MAX_STARTS = 3
@@ -60,6 +61,8 @@ def run_graph(
     """
     if config.in_process:
         _set_heartbeats(config)
+        if not config.is_local:
+            _log_ends_of_harnesses()
         with beam_logs_to(config.log):
             _run_here(stage, build, config, say=say)
         return
@@ -141,8 +144,6 @@ def _run_here(
             environment = SubprocessSDKEnvironment.from_command_string(worker_command)
             arguments.append(f"--direct_num_workers={config.workers}")
         runner = FnApiRunner(default_environment=environment)
-    if not config.is_local:
-        _log_ends_of_harnesses()
     if config.server is not None:
         arguments.append(f"--job_endpoint={config.server.endpoint(config.log)}")
     try:
@@ -151,6 +152,8 @@ def _run_here(
     except Exception as e:
         if str(e).startswith("KeyboardInterrupt"):  # as Beam gives it back from this process
             raise KeyboardInterrupt from e
+        if config.server is not None and (ended := config.server.ended()) is not None:
+            raise StageError(f"stage {stage}: {ended}") from e
         raise own_error(e) or StageError(_report(stage, e, config)) from e
 
 
@@ -158,8 +161,12 @@ def _run_here(
 def _log_ends_of_harnesses() -> None:
     """Log, and print no traceback, when a job server ends the connection of a worker in a thread.
 
-    For good, because it happens after the job that it belonged to has ended.
+    For good, because it happens after the job that it belonged to has ended; what Beam logs of it
+    by then has no place to go.
     """
+    logger = logging.getLogger("apache_beam")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     otherwise = threading.excepthook
 
     def log(args: threading.ExceptHookArgs) -> None:
@@ -227,22 +234,24 @@ def _run_in_stage_process(stage: str, build: Build, config: RunnerConfig) -> str
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
     folder = _short_folder()
-    process = context.Process(
-        target=_stage_main, args=(stage, build, config, folder, sender), name=f"weft-{stage}"
-    )
     try:
-        process.start()
-    except (EOFError, ConnectionError):
-        shutil.rmtree(folder, ignore_errors=True)
-        return "the server of its processes died"
-    sender.close()
-    try:
-        process.join()
-        message = receiver.recv() if receiver.poll() else None
-    except EOFError:
-        message = None
+        process = context.Process(
+            target=_stage_main, args=(stage, build, config, folder, sender), name=f"weft-{stage}"
+        )
+        try:
+            process.start()
+        except (EOFError, ConnectionError):
+            return "the server of its processes died"
+        finally:
+            sender.close()
+        try:
+            process.join()
+            message = receiver.recv() if receiver.poll() else None
+        except EOFError:
+            message = None
+        finally:
+            _end_group(process)
     finally:
-        _end_group(process)
         receiver.close()
         shutil.rmtree(folder, ignore_errors=True)
     if process.exitcode == 0:
@@ -258,6 +267,7 @@ def _end_group(process: Any) -> None:
     """End what is left of a stage process and its workers."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # it may not have come to be the head of a group yet
     process.join()
 
 
@@ -273,7 +283,9 @@ def _stage_main(stage: str, build: Build, config: RunnerConfig, folder: str, sen
     _end_with_driver()
     threading.excepthook = _on_thread_error
     try:
-        _run_here(stage, build, config, worker_command)
+        # Beam copies the graph for each of its stages, in this process and in every worker.
+        with ship_to(os.path.join(folder, "graphs")):
+            _run_here(stage, build, config, worker_command)
     except WeftError as e:
         sender.send(e)
         sender.close()

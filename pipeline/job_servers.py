@@ -202,6 +202,9 @@ class JobServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: str | None = None
         self._endpoint = ""
+        self._log = os.devnull
+        self._begin = 0
+        """Bytes that the log had before it was started."""
 
     def __enter__(self) -> "JobServer":
         return self
@@ -238,18 +241,32 @@ class JobServer:
         with self._lock:
             if self._process is None:
                 self._start(log)
-            elif self._process.poll() is not None:
-                raise StageError(f"the job server has ended with status {self._process.returncode}")
+            elif (ended := self.ended()) is not None:
+                raise StageError(ended)
         return self._endpoint
+
+    def ended(self) -> str | None:
+        """How it has ended, with what it said last; None while it runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        status = self._process.returncode
+        return f"the job server has ended with status {status}: {self._said()}"
+
+    def _said(self) -> str:
+        with open(self._log, "rb") as said:
+            said.seek(self._begin)
+            return _last_lines(said.read().decode(errors="replace"))
 
     def _start(self, log: str | None) -> None:
         self._folder = tempfile.mkdtemp(prefix="weft-job-server-")
-        path = log if log not in (None, os.devnull) else os.path.join(self._folder, "log")
+        self._log = (
+            log if log is not None and log != os.devnull else os.path.join(self._folder, "log")
+        )
         for start in range(1, STARTS + 1):
             # The port is chosen by Beam and free when it is chosen; another program may be faster.
             command, self._endpoint = self._command(self._folder)
-            with open(path, "ab") as output:
-                before = output.tell()
+            with open(self._log, "ab") as output:
+                self._begin = output.tell()
                 self._process = subprocess.Popen(
                     ["/bin/sh", "-c", _WHILE_PIPE_IS_OPEN, "sh", *command],
                     stdin=subprocess.PIPE,
@@ -259,9 +276,7 @@ class JobServer:
                 )
             if self._comes_up(self._process):
                 return
-            with open(path, "rb") as said:
-                said.seek(before)
-                told = _last_lines(said.read().decode(errors="replace"))
+            told = self._said()
             status = self._process.returncode
             if status is None or start == STARTS:
                 how = "it does not listen" if status is None else f"status {status}"

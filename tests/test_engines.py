@@ -15,7 +15,7 @@ import pytest
 from beam_runner import main
 from pipeline.demo import generate_demo_crawl
 from pipeline.job_servers import flink_jar, prism_program
-from tests.run_processes import published
+from tests.run_processes import DEADLINE, published, records, run_command, start, wait_for
 
 # What `make flink` fetches.
 FLINK, JOB_SERVER = "1.19", "2.62.0"
@@ -96,6 +96,22 @@ def test_what_a_part_refuses_is_told_in_one_line(
         told.append(capfd.readouterr().err.replace(f"{output}", "OUT").splitlines()[-1])
     assert told[0] == told[1]
     assert "ARC files are not read" in told[0]
+
+
+@pytest.mark.prism
+def test_a_job_server_that_dies_is_told_in_one_line(crawl: Path, tmp_path: Path) -> None:
+    if not prism_program().is_file():
+        pytest.skip(f"`make prism` has not built {prism_program()}")
+    log, output = tmp_path / "log", tmp_path / "out"
+    driver = start(run_command(crawl, output, "--runner", "prism", "-q", "--no-report"), log)
+    wait_for(lambda: records(output, "extract"), driver, "the first part")
+    for child in driver.children(recursive=True):
+        if child.name() == "prism":
+            child.kill()
+    assert driver.wait(DEADLINE) == 1
+    told = log.read_text()
+    assert told.count("\n") == 1, told
+    assert "the job server has ended with status" in told
 
 
 @pytest.mark.flink

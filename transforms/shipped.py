@@ -1,8 +1,9 @@
-"""Large values of a graph: kept in a file beside the output, so that the graph only names them.
+"""Large values of a graph: kept in a file, so that the graph only names them.
 
 A runner elsewhere is sent the graph as one message (Dataflow takes 10 MB), and the lists of a
-hundred thousand parts are larger. Inside `ship_to` a value above `LIMIT` bytes is pickled to a
-file, and what is sent is its name. Workers trust that folder as they trust the graph itself.
+hundred thousand parts are larger; the local runner makes many copies of it. Inside `ship_to` a
+value above `LIMIT` bytes is pickled to a file, and what is sent is its name. Workers trust that
+folder as they trust the graph itself.
 """
 
 import contextlib

@@ -1,7 +1,12 @@
 """Options of Beam, and errors without Beam's two hundred lines around them."""
 
+import multiprocessing
+import signal
+import time
+
 import pytest
 
+from pipeline import graphs
 from pipeline.beam_options import parse_beam_options
 from pipeline.graphs import own_error, summarize
 from pipeline.runners import RunnerConfig
@@ -81,3 +86,10 @@ def test_a_bug_is_summarised_in_one_line_with_its_place() -> None:
     assert "\n" not in text
     assert summarize(ValueError("simple")) == "ValueError: simple"
     assert summarize(KeyError()) == "KeyError"
+
+
+def test_a_stage_process_that_heads_no_group_yet_is_ended() -> None:
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    process.start()
+    graphs._end_group(process)
+    assert process.exitcode == -signal.SIGKILL
