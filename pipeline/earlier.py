@@ -41,7 +41,10 @@ def find_earlier(outputs: Sequence[str], output: str, recipe: Recipe) -> Earlier
     for name in outputs:
         if _is_same(name, output):
             raise InputError(f"--against {name}: is the output of this run")
-        earlier = _read_output(name, recipe)
+        try:
+            earlier = _read_output(name, recipe)
+        except OSError as e:
+            raise InputError(f"--against {name}: cannot be read: {e}") from e
         identity = digest(*(part.identity for part in earlier.parts))
         if identity in found:
             raise InputError(f"--against {name}: the same pages are named twice")

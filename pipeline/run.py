@@ -44,7 +44,7 @@ from recaptioner import recaption
 from recaptioner.identity import identify_recaptioner
 from recaptioner.journal import FOLDER
 from schemas.commits import Commit
-from schemas.errors import OutputError, StageError, UserError
+from schemas.errors import OutputError, StageError, StoreError, UserError
 from schemas.folder_lock import LOCK_FILE, lock_folder
 from schemas.shards import SCHEMA_VERSION
 from transforms import storage
@@ -119,7 +119,12 @@ def check_options(options: RunOptions) -> tuple[Recipe, str]:
     recipe = load_recipe(options.recipe, options.overrides)
     if runner.runner == DATAFLOW:
         stages = check_stages(options.stages)
-        check_dataflow(recipe, options.output, stages, runner.beam_options)
+        places = {
+            "--input": options.inputs,
+            "--output": [options.output],
+            "--against": options.against,
+        }
+        check_dataflow(recipe, places, stages, runner.beam_options)
     output = normal_output(options.output)
     if output.startswith("memory://") and not (runner.in_process and runner.sees_files):
         raise OutputError(
@@ -169,6 +174,8 @@ def normal_output(output: str, option: str = "--output") -> str:
 def check_output(output: str) -> None:
     """Refuse a place that cannot be written, or holds something else. Raises `OutputError`."""
     fs, path = storage.resolve(output)
+    if storage.is_read_only(fs) or "::" in output:
+        raise OutputError(f"--output {output}: can be read only; give a folder, s3:// or gs://")
     try:
         if fs.isfile(path):
             raise OutputError(f"--output {output}: is a file, not a folder")
@@ -191,6 +198,18 @@ def check_output(output: str) -> None:
             raise OutputError(f"--output {output}: {at} cannot be written")
 
 
+def _check_rights(output: str) -> None:
+    """Write, read, delete in a store, which tells no rights otherwise. Raises `OutputError`."""
+    if storage.is_local(output):
+        return
+    try:
+        storage.check_writable(output)
+    except StoreError:
+        raise
+    except OSError as e:
+        raise OutputError(f"--output {output}: cannot be written: {e}") from e
+
+
 @contextlib.contextmanager
 def locked(output: str) -> Iterator[None]:
     """Hold a local output for this run; the system lets go of it however the process ends."""
@@ -207,11 +226,13 @@ def execute(options: RunOptions) -> RunState:
     if not runner.in_process:
         start_stage_server()
     state = prepare(options)
+    runner.check_services()
     progress = Progress(options.quiet, options.log_format)
     wanted = check_stages(options.stages)
     last = STAGES.index(wanted[-1]) if wanted else -1
     check_left_out(state, wanted, last)
     with locked(state.output), runner.server or contextlib.nullcontext():
+        _check_rights(state.output)
         state.record = _new_record(state)
         _clear_temporary(state.output)
         for stage in STAGES[: last + 1]:
@@ -323,7 +344,7 @@ def _stage(
                 write_run(state.output, state.record)
         raise
     seconds = time.monotonic() - begin
-    if ran or old.get("status") != "done" or "snapshot" not in old:
+    if ran or old.get("status") != "done" or not {"snapshot", "seconds"} <= set(old):
         old = {"seconds": round(seconds, 3)}
     tables = sum_counts(commits)
     state.record["stages"][stage] = {

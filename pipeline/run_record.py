@@ -16,16 +16,48 @@ STAGES = ("extract", "dedup", "refs", "fetch", "dedup_images", "score", "recapti
 """Stages in the order they run."""
 
 
+class _Stage(msgspec.Struct):
+    status: str
+    seconds: float = 0.0
+    snapshot: list[str] = []
+    tables: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Any] = {}
+
+
+class _Input(msgspec.Struct):
+    source: str
+    bytes: int
+
+
+class _Recipe(msgspec.Struct):
+    values: dict[str, Any] = {}
+
+
+class _Record(msgspec.Struct):
+    """The form that readers rely on; there is more in a record than this."""
+
+    stages: dict[str, _Stage] = {}
+    inputs: list[_Input] = []
+    recipe: _Recipe = msgspec.field(default_factory=_Recipe)
+
+
 def read_run(output: str) -> dict[str, Any] | None:
     """The content of `run.json`, or None where there is none."""
     url = storage.join(output, RUN_FILE)
-    data = storage.read_bytes(url)
+    try:
+        data = storage.read_bytes(url)
+    except PermissionError as e:
+        raise InputError(f"{url}: cannot be read: {e}") from e
     if data is None:
         return None
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        record = msgspec.json.decode(data, type=dict[str, Any])
+        msgspec.convert(record, _Record)
     except msgspec.MsgspecError as e:
         raise InputError(f"{url}: not a run record: {e}") from e
+    record.setdefault("stages", {})
+    record.setdefault("inputs", [])
+    return record
 
 
 def write_run(output: str, record: dict[str, Any]) -> None:

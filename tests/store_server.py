@@ -141,6 +141,8 @@ class FaultyStore:
     """Whether every request is refused, as in an outage."""
     break_on: str = ""
     """A part of a key whose every request that changes something gets 500."""
+    denied: frozenset[str] = frozenset()
+    """Kinds of requests that nobody has the right to."""
     forgets: bool = False
     """Whether an upload that was completed or dropped is known no more, as many stores have it."""
     port: int = 0
@@ -196,6 +198,8 @@ class FaultyStore:
         fault = self.faults.pick(kind, place, number) if self.faults else None
         if self.down or (self.break_on and self.break_on in key and request.method != "GET"):
             fault = "500"
+        if kind in self.denied:
+            fault = "denied"
         # What has no body cannot be cut in it.
         if fault == "cut-request" and not request.can_read_body:
             fault = "cut-answer"
@@ -225,6 +229,8 @@ class FaultyStore:
         body = await request.read()
         if fault == "500":
             return _error(500, "InternalError", "We encountered an internal error."), len(body)
+        if fault == "denied":
+            return _error(403, "AccessDenied", "Access Denied"), len(body)
         if fault == "503":
             return web.Response(status=503), len(body)
         if fault == "slow-down":

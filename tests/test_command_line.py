@@ -244,6 +244,7 @@ BAD_OUTPUTS: dict[str, tuple[Callable[[Path], str], str]] = {
     "foreign-folder": (lambda at: str(_write(at / "mine" / "thesis.tex").parent), "thesis.tex"),
     "unknown-protocol": (lambda at: "nosuch://bucket/out", "nosuch"),
     "empty": (lambda at: "", "--output"),
+    "the-web": (lambda at: "https://example.com/out", "--output https://example.com/out: "),
     "dangling-link": (
         lambda at: _link(at / "l", at / "gone"),
         "l",
@@ -731,13 +732,49 @@ def test_a_file_in_the_way_inside_the_output_is_one_line(
     assert "commits/dedup" in told
 
 
-def test_a_broken_run_record_is_named(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (work / "out" / "run.json").write_text("{")
-    capfd.readouterr()
-    assert main([*command("run", work), "-w", "1", "-q"]) == 2
-    told = capfd.readouterr().err
-    assert len(told.splitlines()) == 1
-    assert "run.json" in told
+BROKEN_RECORDS = (
+    "{",
+    '{"stages": []}',
+    '{"stages": {"extract": 3}}',
+    '{"stages": {"extract": {"status": "done", "snapshot": 3}}}',
+    '{"stages": {"extract": {"status": "done", "snapshot": [3]}}}',
+    '{"stages": {"extract": {"status": "done", "tables": []}}}',
+    '{"stages": {"extract": {"status": "done", "facts": []}}}',
+    '{"inputs": 3}',
+    '{"inputs": [3]}',
+    '{"recipe": []}',
+    '{"recipe": {"values": 3}}',
+)
+
+
+@pytest.mark.parametrize("text", BROKEN_RECORDS)
+def test_a_broken_run_record_is_named(
+    text: str, work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (work / "out" / "run.json").write_text(text)
+    out = str(work / "out")
+    against = [*command("plan", work)[:-1], str(work / "new"), "--against", out]
+    for arguments in (
+        [*command("run", work), "-w", "1", "-q"],
+        [*command("plan", work), "--scale"],
+        ["clean", out],
+        against,
+    ):
+        capfd.readouterr()
+        assert main(arguments) == 2
+        told = capfd.readouterr().err
+        assert len(told.splitlines()) == 1
+        assert "run.json" in told
+
+
+@pytest.mark.parametrize("text", ["{}", '{"run_version": 1}'])
+def test_a_record_that_lacks_all_is_of_a_run_that_did_nothing(
+    text: str, work: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (work / "out" / "run.json").write_text(text)
+    assert main([*command("plan", work), "--scale", "--json"]) == 0
+    assert main(["clean", str(work / "out")]) in (0, 2)
+    assert main([*command("run", work), "-w", "1", "-q"]) == 0
 
 
 def test_quiet_is_quiet_and_loud_says_each_stage(

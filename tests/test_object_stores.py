@@ -129,7 +129,7 @@ def test_a_run_on_a_store_is_that_on_a_disk_with_no_more_image_requests_than_ima
     store.forget()
     assert main(run) == 0
     written = [each.key for each in store.requests if each.kind in ("PUT", "PART", "DELETE")]
-    assert set(written) == {f"{BUCKET}/clean/run.json"}
+    assert set(written) == {f"{BUCKET}/clean/run.json", f"{BUCKET}/clean/tmp/.tmp-write"}
     assert clean(out, remove=False, hours=0).facts()["files"] == 0
     _look_at_it(place, out, reference, capsys)
 
@@ -307,3 +307,26 @@ def test_a_place_that_is_not_there_is_one_line(
     told = capsys.readouterr().err
     assert named in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "denied", [("PUT",), ("DELETE",), ("GET", "GET-RANGE"), ("PUT", "DELETE")], ids="-".join
+)
+def test_a_missing_right_is_told_before_anything_is_done(
+    denied: tuple[str, ...],
+    store: FaultyStore,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = f"s3://{BUCKET}/denied-{'-'.join(denied)}"
+    store.forget()
+    store.denied = frozenset(denied)
+    try:
+        assert main(command(place, str(place / "crawl"), output)) == 2
+    finally:
+        store.denied = frozenset()
+    told = capsys.readouterr().err
+    assert f"--output {output}: cannot be written" in told
+    assert "Access Denied" in told
+    assert told.count("\n") == 1
+    assert store.count("PUT") == 1

@@ -28,6 +28,9 @@ PART_BYTES = 8 * 1024 * 1024
 """Of an upload, where the file system has no block size of its own."""
 _REMEMBERING = ("gs://", "gcs://", "az://", "abfs://", "abfss://")
 """Stores whose file systems remember listings unless they are told not to."""
+_READ_ONLY = frozenset(
+    {"http", "https", "data", "zip", "tar", "libarchive", "github", "git", "reference"}
+)
 _READERS = 32
 """Small files that are read from a store at once."""
 
@@ -44,7 +47,8 @@ def resolve(url: str) -> tuple[Any, str]:
         # Workers write what the driver lists, so no listing may be remembered.
         options = {"use_listings_cache": False} if url.startswith(_REMEMBERING) else {}
         fs, path = fsspec.core.url_to_fs(url, **options)
-    except (ValueError, ImportError, OSError) as e:
+    except (ValueError, TypeError, AttributeError, ImportError, OSError) as e:
+        # Some file systems take options that no URL has, and say so in their own ways.
         raise OutputError(f"{url}: cannot be opened: {e}") from e
     return fs, path
 
@@ -52,6 +56,12 @@ def resolve(url: str) -> tuple[Any, str]:
 def is_local(url: str) -> bool:
     """Whether a URL is a path of this machine."""
     return isinstance(resolve(url)[0], LocalFileSystem)
+
+
+def is_read_only(fs: Any) -> bool:
+    """Whether a file system is the web's, or inside a file, where nothing is ever written."""
+    names = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    return not names.isdisjoint(_READ_ONLY)
 
 
 def join(url: str, *names: str) -> str:
@@ -282,6 +292,17 @@ def check_folder(url: str) -> None:
     fs, path = resolve(url)
     if check := getattr(fs, "check_folder", None):
         check(path)
+
+
+def check_writable(url: str) -> None:
+    """Write, read and delete a small file below a store's folder.
+
+    Raises `OSError` where one of these fails.
+    """
+    probe = join(url, "tmp", f"{TEMPORARY_PREFIX}write")
+    write_bytes(probe, b"x")
+    read_bytes(probe)
+    remove(probe)
 
 
 def spool_folder(output: str) -> str | None:
