@@ -4,16 +4,19 @@ import io
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
+from tests.chaos import player
 from tests.chaos.__main__ import report, table, verdict, write_recipe
 from tests.chaos.judge import STATUS, Done, Played, first_difference, judge_end
 from tests.chaos.places import FolderPlace, current_stage
-from tests.chaos.player import TAG, Setting
-from tests.chaos.rounds import MEANING, SORTS, plan_round
+from tests.chaos.player import TAG, Setting, play_round
+from tests.chaos.rounds import MEANING, SORTS, Round, Strike, plan_round
 from tests.run_processes import processes_with, start, wait_for
 from tests.store_server import FaultyStore
 
@@ -68,6 +71,69 @@ def test_the_first_difference_is_named() -> None:
     assert first_difference({**wanted, "c": b""}, wanted) == "c is not of the undisturbed run"
     found = first_difference({"a.tar": b"1", "b.json": b"333"}, wanted)
     assert found == "b.json differs (3 bytes, not 1)"
+
+
+class Ending(psutil.Popen):
+    """A driver that has ended well, which is seen only when it is looked at for so many times."""
+
+    looks = 0
+
+    def poll(self) -> int | None:
+        if self.looks:
+            self.looks -= 1
+            return None
+        return int(self.wait())
+
+
+@pytest.mark.parametrize("kind", [*SORTS["driver"], "store-driver", "forgotten", "worker"])
+@pytest.mark.parametrize("looks", [1, 2], ids=["seen before the strike", "seen after it"])
+def test_a_driver_that_had_ended_was_not_struck(
+    kind: str, looks: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def begin(self: player._Player, log: Path) -> psutil.Popen:
+        log.touch()
+        driver = Ending(["true"], start_new_session=True)
+        while driver.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        driver.looks = looks
+        return driver
+
+    monkeypatch.setattr(player._Player, "_start", begin)
+    place = FolderPlace(tmp_path / "out")
+    place.path.mkdir()
+    (place.path / "a.parquet").touch()
+    setting = Setting(
+        tmp_path, tmp_path, tmp_path, {}, 100, 1000, FaultyStore("http://127.0.0.1:1"), 2
+    )
+    played = Played(0, "driver", kind)
+    plan = Round(0, "driver", kind, 0, (Strike(0.0, 0.0, 0.5),))
+    player._Player(setting, plan, place, played).play()
+    assert played.statuses == [0]
+    assert played.strikes == []
+
+
+def test_a_round_in_which_nothing_was_done_is_played_again_sooner(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plan = plan_round(0, 0)
+    setting = Setting(
+        tmp_path, tmp_path, tmp_path, {}, 100, 1000, FaultyStore("http://127.0.0.1:1"), 2
+    )
+    moments: list[float] = []
+
+    def play(setting: Setting, plan: Round) -> Played:
+        moments.append(plan.strikes[0].moment)
+        struck = [Done("worker", "extract", 1, 1)] if len(moments) in strikes_in else []
+        return Played(plan.number, plan.sort, plan.kind, struck, identical=True)
+
+    monkeypatch.setattr(player, "_play_once", play)
+    strikes_in = {2}
+    assert play_round(setting, plan).identical
+    assert moments == [plan.strikes[0].moment, plan.strikes[0].moment / 2]
+    strikes_in = set()
+    played = play_round(setting, plan)
+    assert not played.identical
+    assert played.faults == ["nothing was done to it: 3 runs were over before"]
 
 
 def test_a_round_that_differs_fails_the_whole(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,7 @@ def table(rounds: Sequence[Played]) -> Table:
         left = ", ".join(f"{count} {kind}" for kind, count in played.leftovers.items())
         shown.add_row(
             str(played.number), played.kind,
-            "\n".join([*strikes, *met, *more]) or "the run was over before",
+            "\n".join([*strikes, *met, *more]) or "nothing",
             ", ".join(map(str, played.statuses)), left, outcome(played),
         )  # fmt: skip
     return shown
@@ -179,6 +179,9 @@ def verdict(rounds: Sequence[Played], console: Console) -> int:
     for played in rounds:
         if played.skipped:
             console.print(f"round {played.number} skipped: {played.skipped}", markup=False)
+    if not done:
+        print("chaos: no round was played", file=sys.stderr)
+        return 1
     if identical == len(done):
         return 0
     failed = next(played for played in done if not played.identical)

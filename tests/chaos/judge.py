@@ -13,7 +13,7 @@ STATUS: Mapping[str, set[int]] = {
     "driver-group": {-signal.SIGKILL},
     "store-driver": {-signal.SIGKILL},
     "forgotten": {-signal.SIGKILL},
-    "sigterm": {-signal.SIGTERM, 128 + signal.SIGTERM},
+    "sigterm": {128 + signal.SIGTERM},
     "sigint": {130},
     "outage": {1, 2},
     "storm": {1, 2},
@@ -76,7 +76,7 @@ def judge_end(kind: str, status: int, struck: bool, text: str) -> str | None:
         return f"ended with status {status}"
     if "Traceback (most recent call last)" in text:
         return "printed a traceback"
-    if status in (1, 2, 130) and not is_a_line(text):
+    if status in (1, 2, 130, 143) and not is_a_line(text):
         return "ended without a line of its own"
     return None
 

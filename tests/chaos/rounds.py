@@ -8,7 +8,7 @@ later, whatever the speed of the machine.
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SORTS: Mapping[str, tuple[str, ...]] = {
     "worker": ("worker", "workers", "stage-process"),
@@ -36,6 +36,8 @@ MEANING: Mapping[str, str] = {
     "rivals": "a second driver on the same output in a store",
 }
 ON_STORE = frozenset({*SORTS["store"], "rivals"})
+STOPPING = frozenset({*SORTS["driver"], "store-driver", "forgotten"})
+"""Kinds whose victim is the driver, so that a start that ends well was not struck."""
 NOTES = "WEFT_CHAOS_NOTES"
 """Environment variable: a file that gets a line for every attempt at a part that is doubled."""
 MOST_STRIKES = 2
@@ -71,6 +73,11 @@ class Round:
     def on_store(self) -> bool:
         """Whether the output lies in a store."""
         return self.kind in ON_STORE
+
+    def sooner(self) -> "Round":
+        """The same round with all its moments earlier."""
+        strikes = (replace(strike, moment=strike.moment / 2, pause=0.0) for strike in self.strikes)
+        return replace(self, strikes=tuple(strikes))
 
 
 def plan_round(seed: int, number: int) -> Round:
