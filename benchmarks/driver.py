@@ -25,7 +25,7 @@ SIZES, QUICK_SIZES = (10_000, 100_000), (200, 1_000)
 PAGES = 10
 """Of a part: few, since it is the number of parts that the driver feels."""
 OVERRIDES = (
-    "dedup.buckets=8",  # eight blocks to a part: all of them are in the memory of a local runner
+    "dedup.buckets=2",  # two blocks to a part: all of them are in the memory of a local runner
     f"shards.target_samples={PAGES}",  # so there are as many shards as parts
 )
 LONGEST = 3 * 3600

@@ -57,7 +57,7 @@ class Scale:
     dedup_part: int
 
 
-FULL = Scale(rounds=3, every=2, dedup_part=DEDUP_PART)
+FULL = Scale(rounds=3, every=1, dedup_part=DEDUP_PART)
 QUICK = Scale(rounds=1, every=6, dedup_part=500)
 
 Measure = Callable[[str, int, bool], dict[str, Any]]

@@ -119,8 +119,9 @@ def estimate(
             files += others[stage] * found.other_files / found.other_commits
         spent = _demo_cost(stage, rows, costs)
         demo = costs.demo.counts.stages[stage]
-        done = demo.part_commits + demo.other_commits
-        opened = costs.demo.opened[stage] / done * records if done else 0.0
+        grown = max(1.0, others[stage] / demo.other_commits) if demo.other_commits else 1.0
+        opened = costs.demo.opened[stage]["part"] * parts
+        opened += costs.demo.opened[stage]["other"] * grown
         stages[stage] = {
             "cpu_hours": _cpu_hours(stage, recipe, rows, costs, spent["cpu"]),
             "gpu_hours": None if _uses_gpu(stage, recipe) else 0.0,

@@ -34,8 +34,9 @@ class DemoRun:
     machine: str
     per_page: dict[str, dict[str, float]]
     """Stage -> `cpu` (seconds of a core), `read`, `shuffled` (bytes) -> of a page."""
-    opened: dict[str, float]
-    """Stage -> files that were opened to be read, in the run that was counted."""
+    opened: dict[str, dict[str, float]]
+    """Stage -> files that are opened to be read: `part` for each part of the input, `other` for the
+    records of the run that was counted that no part stands for."""
     counts: OutputCounts
 
 

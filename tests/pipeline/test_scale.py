@@ -65,6 +65,17 @@ def test_ten_times_the_pages_are_ten_times_the_bytes_and_hours() -> None:
     assert large["parts"] == pytest.approx(10 * small["parts"], abs=10)
 
 
+def test_files_that_are_opened_are_those_that_were_counted() -> None:
+    details = json.loads(Path("benchmarks/results/stages.json").read_text())["details"]
+    opened = load_costs().demo.opened
+    for size, runs in details["runs"].items():
+        parts = details["counts"][size]["parts"]
+        for stage, costs in opened.items():
+            if stage != "shard":  # opens packs, whose ranges are counted image by image
+                counted = runs[0][stage]["opened"]
+                assert costs["part"] * parts + costs["other"] == pytest.approx(counted, abs=1)
+
+
 def test_parts_are_those_of_the_input_and_the_recipe() -> None:
     recipe = load_recipe("mm1", ["input.part_bytes=1048576"])
     found = estimated(recipe, 1000, input_bytes=load_costs().demo.counts.rows["pages"] * 10_000)
