@@ -170,10 +170,12 @@ def test_make_refuses_a_python_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_ci_checks_style_and_tests_with_tests_last() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^make (\S+)$", script, re.MULTILINE) == [
-        *("setup", "setup-recaption", "lint", "energon", "worker", "test")
+    assert re.findall(r"^make (\S+)", script, re.MULTILINE) == [
+        *("setup", "setup-recaption", "lint", "energon", "worker", "fuzz", "chaos", "test")
     ]
-    assert script.rstrip().endswith("make test")
+    # What runs beside the others is waited for.
+    assert script.index('wait "$lint"') < script.index("make test")
+    assert script.rstrip().splitlines()[-1].startswith("make test ")
 
 
 def test_type_checker_sees_every_package() -> None:
