@@ -22,8 +22,9 @@ from benchmarks.report import RESULTS, Report, Row, hardware, versions
 QUICK_RESULTS = ROOT / "out" / "benchmarks"
 DISTRIBUTIONS = ("weft-data", "apache-beam", "pyarrow", "msgspec", "fsspec")
 SIZES, QUICK_SIZES = (10_000, 100_000), (200, 1_000)
-PAGES = 10
-"""Of a part: few, since it is the number of parts that the driver feels."""
+PAGES = 2
+"""Of a part: few, since it is the number of parts that the driver feels, and the local runner keeps
+what they shuffle in memory."""
 OVERRIDES = (
     "dedup.buckets=2",  # two blocks to a part: all of them are in the memory of a local runner
     f"shards.target_samples={PAGES}",  # so there are as many shards as parts

@@ -14,6 +14,8 @@ BUCKET_BYTES = GIB
 """Of rows in one bucket as they are shuffled: decoded and sorted they take some times as much."""
 PROCESS_BYTES = 16 * GIB
 """Memory of the largest process that is thought of."""
+LOCAL_COPIES = 2
+"""Times that the local runner holds what a stage shuffles (`make bench-scale`, dedup: 1.9)."""
 IMAGE_BYTES = 20
 """Of a distinct image in the one process that clusters them: 2 GB hold a hundred million."""
 
@@ -58,6 +60,13 @@ def find_limits(
                 f"a bucket of {stage} may reach 1 GiB with {key} = {count}",
                 f"raise {key} as the pages grow",
             )
+    stage, largest = max(
+        ((name, cost["shuffled"]) for name, cost in size["stages"].items()), key=lambda it: it[1]
+    )
+    if largest:
+        add(PROCESS_BYTES / LOCAL_COPIES / largest * size["pages"],
+            f"the local runner holds 16 GiB of what {stage} shuffles",
+            "run on Flink or Dataflow, or a share of the input at a time")  # fmt: skip
     if each["distinct_images"]:
         add(PROCESS_BYTES / IMAGE_BYTES / each["distinct_images"],
             "the one process that clusters images needs 16 GiB",
