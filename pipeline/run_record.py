@@ -17,7 +17,7 @@ STAGES = ("extract", "dedup", "refs", "fetch", "dedup_images", "score", "recapti
 
 
 class _Stage(msgspec.Struct):
-    status: str
+    status: str = ""
     seconds: float = 0.0
     snapshot: list[str] = []
     tables: dict[str, dict[str, Any]] = {}
