@@ -14,6 +14,9 @@ STOPPED = """
 import multiprocessing, os, signal, sys, time
 from schemas.command_line import run_app
 
+# Who runs the tests in the background may have had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def child(ready):
     ready.set()
     time.sleep(60)
