@@ -15,7 +15,7 @@ BUCKET_BYTES = GIB
 PROCESS_BYTES = 16 * GIB
 """Memory of the largest process that is thought of."""
 LOCAL_COPIES = 2
-"""Times that the local runner holds what a stage shuffles (`make bench-scale`, dedup: 1.9)."""
+"""Times that the local runner holds what a stage shuffles (`make bench-scale`, dedup: 2.1)."""
 IMAGE_BYTES = 20
 """Of a distinct image in the one process that clusters them: 2 GB hold a hundred million."""
 
