@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from schemas.errors import UserError
 
@@ -10,10 +10,15 @@ CONNECT_SECONDS = 10.0
 """For a service to take a connection."""
 
 
+def _split(address: str) -> SplitResult:
+    """The parts of `host`, `host:port` or a URL. Raises `ValueError`."""
+    return urlsplit(address if "://" in address else f"//{address}")
+
+
 def is_loopback(place: str) -> bool:
     """Whether `host`, `host:port` or a URL is this machine."""
     try:
-        host = urlsplit(place if "://" in place else f"//{place}").hostname or ""
+        host = _split(place).hostname or ""
     except ValueError as e:
         raise UserError(f"{place}: is no host, HOST:PORT or URL: {e}") from e
     return host in ("localhost", "::1", "embed") or host.startswith("127.")
@@ -32,7 +37,7 @@ def check_listens(option: str, address: str, ports: Mapping[str, int] | None = N
         UserError: It is no address, or nobody takes the connection.
     """
     try:
-        parts = urlsplit(address if "://" in address else f"//{address}")
+        parts = _split(address)
         host, port = parts.hostname, parts.port or (ports or {}).get(parts.scheme)
     except ValueError as e:
         raise UserError(f"--{option}={address}: is no HOST:PORT: {e}") from e

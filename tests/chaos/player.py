@@ -292,14 +292,13 @@ def _kill_all(processes: list[psutil.Process], name: str) -> str | None:
 
 def play_round(setting: Setting, plan: Round) -> Played:
     """Play a round to its end; again, with earlier moments, where the run was over before them."""
-    for tries_left in reversed(range(TRIES)):
+    for _ in range(TRIES):
         played = _play_once(setting, plan)
         if played.strikes or played.faults or played.skipped:
-            break
-        if not tries_left:
-            played.identical = False
-            played.faults.append(f"nothing was done to it: {TRIES} runs were over before")
+            return played
         plan = plan.sooner()
+    played.identical = False
+    played.faults.append(f"nothing was done to it: {TRIES} runs were over before")
     return played
 
 
