@@ -44,6 +44,7 @@ from transforms import (
     image_sets,
     interleave,
     refs,
+    sample_rows,
     samples,
     select_images,
     settle,
@@ -254,7 +255,7 @@ def _samples(state: RunState, missing: list[Part]) -> Build:
         [found.candidates for found in files.values()],
         assign.StreamGates(decided.captioned, decided.interleaved, decided.text, {}),
     )
-    config = samples.SampleConfig(
+    config = sample_rows.SampleConfig(
         settings.shards,
         settings.captions.prefer,
         settings.splits.validation,

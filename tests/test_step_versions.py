@@ -40,6 +40,7 @@ from schemas.errors import DataError
 from schemas.ids import digest
 from schemas.rows import Node, Sample, SampleImage
 from schemas.shards import ShardFormat, sample_key
+from schemas.tables import to_batch
 from tests.language_models import ARPA
 from transforms import (
     assign,
@@ -489,7 +490,8 @@ def run_sampled() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         with PartSink("shard", folder, Part("samples-x", "0")) as sink:
             weights = [None, *(number / 4 for number in range(11))]
-            sample_rows.write_pool(sink, iter(zip(samples, weights, strict=True)))
+            rows = pa.Table.from_batches([to_batch(samples, Sample)])
+            sample_rows.write_pool(sink, rows, pa.chunked_array([weights]))
             pool = sink.publish().file(sample_rows.POOL)
         assert pool is not None
         cutoff = sampled.find_pool_draws(folder, [pool], config)

@@ -6,13 +6,16 @@ beside it, and a larger share of one origin moves only as many samples as it mus
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import RecipeError
 from schemas.ids import digest
+
+Indices = npt.NDArray[np.int64]
 
 ORIGINAL = "original"
 """In a mix: the captions of the page, the best of them by `prefer`."""
@@ -44,21 +47,10 @@ class CaptionConfig:
             raise RecipeError("captions.mix: one share at least must be above 0")
 
 
-def choose_caption(
-    captions: Sequence[Mapping[str, Any]], prefer: Sequence[str]
-) -> Mapping[str, Any]:
-    """The caption for training: by origin, then the longest, then the smallest id."""
-    ranks = {origin: rank for rank, origin in enumerate(prefer)}
-    return min(
-        captions,
-        key=lambda row: (
-            ranks.get(row["origin"], len(ranks)), -len(row["text"]), row["caption_id"]
-        ),
-    )  # fmt: skip
-
-
-def chosen_rows(captions: pa.Table, prefer: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def chosen_rows(captions: pa.Table, prefer: Sequence[str]) -> Indices:
     """Of each image of each page the row of the caption for training.
+
+    It is chosen by origin, then the longest is, then that of the smallest id.
 
     Args:
         captions: With `doc_id`, `image_key`, `origin`, `text`, `caption_id`.
@@ -67,17 +59,26 @@ def chosen_rows(captions: pa.Table, prefer: Sequence[str]) -> np.ndarray[Any, np
     Returns:
         For every row the number of the row that its image is trained on.
     """
-    names = ("doc_id", "image_key", "origin", "text", "caption_id")
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for number, row in enumerate(captions.select(list(names)).to_pylist()):
-        place = (row["doc_id"], row["image_key"])
-        groups.setdefault(place, []).append(row | {"number": number})
-    chosen = np.empty(len(captions), np.int64)
-    for rows in groups.values():
-        best = choose_caption(rows, prefer)["number"]
-        for row in rows:
-            chosen[row["number"]] = best
+    groups = image_groups(captions)
+    ranks = pc.index_in(captions["origin"], value_set=pa.array(prefer, pa.string()))
+    keys = {
+        "group": pa.array(groups),
+        "rank": pc.fill_null(ranks, len(prefer)),
+        "length": pc.utf8_length(captions["text"]),
+        "id": captions["caption_id"],
+    }
+    by = [("group", "ascending"), ("rank", "ascending"), ("length", "descending")]
+    best_first = pc.sort_indices(pa.table(keys), [*by, ("id", "ascending")]).to_numpy()
+    _, firsts = np.unique(groups[best_first], return_index=True)
+    chosen: Indices = best_first.astype(np.int64)[firsts][groups]
     return chosen
+
+
+def image_groups(captions: pa.Table) -> Indices:
+    """The number of each caption's image of a page, in the order in which they come first."""
+    places = pc.binary_join_element_wise(captions["doc_id"], captions["image_key"], ":")
+    groups: Indices = places.combine_chunks().dictionary_encode().indices.to_numpy()
+    return groups.astype(np.int64)
 
 
 def mixed_origin(key: str, mix: Mapping[str, float], present: Sequence[str]) -> str:

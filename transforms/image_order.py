@@ -9,9 +9,13 @@ images of one text stand in the order of their units, those of one unit with the
 An image without a score stays where it was, before the text that followed it in the page.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.errors import RecipeError
 
@@ -20,7 +24,8 @@ NATURAL, ASSIGNED = "natural", "assigned"
 SCORE_DIGITS = 6
 """Decimals of a score in a sample: vectors are float16, more would be noise."""
 
-Node = Mapping[str, Any]
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,55 +51,76 @@ def check_order(config: InterleavedConfig, assign: str | None) -> None:
         )
 
 
-def in_order(nodes: Sequence[Node], order: str) -> list[Node]:
-    """The nodes of a document as its sample has them.
+def in_order(owners: Indices, nodes: pa.Table, order: str) -> Indices:
+    """The rows of nodes, document by document, each as its sample has it.
 
     Args:
-        nodes: In the order of the page, each with `node`, its position, and `kind`; images with
-            the columns of `assigned_nodes.ASSIGNED_SCHEMA` where the order is `assigned`.
+        owners: The number of each node's document.
+        nodes: With `node`, its position in the page, and `kind`; with the columns of
+            `assigned_nodes.ASSIGNED_SCHEMA` where the order is `assigned`.
         order: `natural` or `assigned`.
     """
     if order == NATURAL:
-        return list(nodes)
-    return sorted(nodes, key=_place)
+        keys: tuple[npt.NDArray[Any], ...] = (nodes["node"].to_numpy(), owners)
+    else:
+        keys = _assigned_keys(owners, nodes)
+    rows: Indices = np.lexsort(keys)
+    return rows
 
 
-def _place(node: Node) -> tuple[float, ...]:
-    """What sorts nodes: the text they are at, then before it first the images that stay."""
-    position = node["node"]
-    if node["kind"] == "text":
-        return (position, 3)
-    if node["assigned_node"] is None:
-        # Between the text before it and the images of the text that follows it.
-        return (position, 1)
-    return (node["assigned_node"], 2, node["assigned_unit"], -node["assigned_score"], position)
+def _assigned_keys(owners: Indices, nodes: pa.Table) -> tuple[npt.NDArray[Any], ...]:
+    position = nodes["node"].to_numpy()
+    at, unit = (_filled(nodes[name], -1) for name in ("assigned_node", "assigned_unit"))
+    is_assigned = at >= 0
+    # What sorts nodes is the text they are at, then before it first the images that stay: an image
+    # without a score stands between the text before it and the images of the text that follows it.
+    kind = np.where(is_text(nodes), 3, np.where(is_assigned, 2, 1))
+    place = np.where(is_assigned, at, position)
+    return position, -_filled(nodes["assigned_score"], 0.0), unit, kind, place, owners
 
 
-def assigned_facts(nodes: Sequence[Node]) -> list[dict[str, Any]]:
-    """What the sample tells of each image's assignment, in the order of the images.
+def is_text(nodes: pa.Table) -> Mask:
+    """Which nodes are texts: the others are images."""
+    found: Mask = pc.equal(nodes["kind"], "text").to_numpy()
+    return found
+
+
+def assigned_facts(owners: Indices, nodes: pa.Table) -> dict[str, pa.Array]:
+    """What samples tell of their images' assignments, a row an image.
 
     Args:
-        nodes: As `in_order` gives them.
+        owners: The number of each node's document.
+        nodes: In the order of `in_order`.
 
     Returns:
-        For each image `text_index`, the position in the sample of the text it is assigned to,
-        `assigned_unit`, the unit in it, and `assigned_score`; all None of one without a score.
-        Nothing at all where the gate does not assign.
+        `text_index`, the position in the sample of the text that the image is assigned to,
+        `assigned_unit`, the unit in it, and `assigned_score`; all null of an image without a
+        score. No column at all where the gate does not assign.
     """
-    at = {node["node"]: index for index, node in enumerate(nodes) if node["kind"] == "text"}
-    facts: list[dict[str, Any]] = []
-    for node in nodes:
-        if node["kind"] != "image":
-            continue
-        if "assigned_node" not in node:
-            facts.append({})
-            continue
-        score = node["assigned_score"]
-        facts.append(
-            {
-                "text_index": None if score is None else at[node["assigned_node"]],
-                "assigned_unit": node["assigned_unit"],
-                "assigned_score": None if score is None else round(score, SCORE_DIGITS),
-            }
-        )
-    return facts
+    if "assigned_node" not in nodes.column_names:
+        return {}
+    texts = np.flatnonzero(is_text(nodes))
+    images = nodes.filter(pa.array(~is_text(nodes)))
+    index = np.arange(len(owners)) - np.searchsorted(owners, owners)
+    span = int(nodes["node"].to_numpy().max(initial=0)) + 1
+    known = (owners * span + nodes["node"].to_numpy())[texts]
+    wanted = owners[~is_text(nodes)] * span + _filled(images["assigned_node"], 0)
+    order = np.argsort(known)
+    place = np.minimum(np.searchsorted(known, wanted, sorter=order), max(len(texts) - 1, 0))
+    is_assigned = images["assigned_node"].is_valid().to_numpy()
+    if np.any(is_assigned) and not np.array_equal(
+        known[order[place[is_assigned]]], wanted[is_assigned]
+    ):
+        raise AssertionError("an image is assigned to a text that its sample lacks")
+    at = np.zeros(len(images), np.int64)
+    at[is_assigned] = index[texts[order[place[is_assigned]]]]
+    return {
+        "text_index": pa.array(at, mask=~is_assigned),
+        "assigned_unit": images["assigned_unit"],
+        "assigned_score": pc.round(images["assigned_score"], SCORE_DIGITS),
+    }
+
+
+def _filled(column: pa.ChunkedArray, value: float) -> npt.NDArray[Any]:
+    filled: npt.NDArray[Any] = column.fill_null(value).to_numpy()
+    return filled

@@ -22,6 +22,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from schemas.errors import RecipeError
 
 EMAIL, PHONE, IP = "email", "phone", "ip"
@@ -107,9 +109,12 @@ class Masker:
             self.counts[kind] += found
         return text
 
-    def mask_or_none(self, text: str | None) -> str | None:
-        """The same of a text that may be missing."""
-        return None if text is None else self.mask(text)
+    def mask_column(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The same of a column of texts; what is null stays null."""
+        if not self._maskers:
+            return texts
+        masked = [None if text is None else self.mask(text) for text in texts.to_pylist()]
+        return pa.chunked_array([pa.array(masked, pa.string())])
 
 
 def mask_emails(text: str) -> tuple[str, int]:

@@ -8,15 +8,16 @@ was drawn, `sampling_repeats`. One that is not goes to the ledger under rule `sa
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.rows import LedgerRow, Sample
-from schemas.tables import from_dict
-from transforms.sample_rows import canonical_json, keep_sample
+from schemas.rows import LedgerRow
+from transforms.json_columns import canonical_json
+from transforms.sample_rows import keep_samples
 from transforms.sink import Part, PartSink
 from transforms.soft_cap import Floats, SamplingConfig, count_repeats, find_draws
 from transforms.table_files import iter_batches
@@ -71,17 +72,19 @@ class DrawSamples:
             sink.seen("sampled", len(batch))
             sink.count("sampled", kept=int((repeats > 0).sum()))
             sink.fact("sampling_draws", int(repeats.sum()))
-            for values, times in zip(batch.to_pylist(), repeats.tolist(), strict=True):
-                weight = values.pop("weight")
-                sample: Sample = from_dict(Sample, values)
-                if times:
-                    told = json.loads(sample.json) | {REPEATS: times}
-                    keep_sample(sink, replace(sample, json=canonical_json(told)))
-                    continue
+            drawn = pa.array(repeats > 0)
+            samples = pa.Table.from_batches([batch]).drop_columns("weight").filter(drawn)
+            told = zip(samples["json"].to_pylist(), repeats[repeats > 0].tolist(), strict=True)
+            layouts = [canonical_json(json.loads(known) | {REPEATS: n}) for known, n in told]
+            at = samples.schema.get_field_index("json")
+            field = samples.schema.field(at)
+            keep_samples(sink, samples.set_column(at, field, pa.array(layouts, pa.string())))
+            lost = batch.select(["stream", "key", "weight"]).filter(pc.invert(drawn))
+            for row in lost.to_pylist():
+                gate = f"shard.{row['stream']}"
                 sink.reject(
                     "sampled",
                     LedgerRow(
-                        f"shard.{sample.stream}", "sample", sample.key, None, RULE, True, weight,
-                        None, threshold,
+                        gate, "sample", row["key"], None, RULE, True, row["weight"], None, threshold
                     ),
-                )  # fmt: skip
+                )

@@ -14,7 +14,7 @@ from schemas.ids import image_key
 from schemas.rows import IndexRow, Sample, SampleImage
 from schemas.shards import Manifest, ShardEntry, ShardFormat, sample_key, shard_name, shard_of
 from schemas.tables import schema_of, to_batch
-from transforms.sample_rows import canonical_json
+from transforms.json_columns import canonical_json
 from transforms.shards import write_shard
 
 Drawn = tuple[str, dict[str, object], list[tuple[str, bytes]]]

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.caption_choice import choose_caption
 from transforms.page_rank import component_places
-from transforms.samples import split_of
+from transforms.sample_rows import splits_of
 from transforms.settle import CONTENDER_SCHEMA, pair_key, settle_duplicates, winners_of
 
 Member = tuple[str, int, str, tuple[str, ...]]
@@ -118,22 +117,12 @@ def test_pair_key_ignores_case_and_space_only() -> None:
     assert pair_key("k", "x") != pair_key("l", "x")
 
 
-def test_choose_caption_prefers_origin_then_length_then_id() -> None:
-    rows = [
-        {"caption_id": "1", "origin": "title", "text": "the longest of all"},
-        {"caption_id": "3", "origin": "alt", "text": "short"},
-        {"caption_id": "2", "origin": "alt", "text": "longer"},
-        {"caption_id": "0", "origin": "other", "text": "unknown origins come last"},
-    ]
-    assert choose_caption(rows, ["alt", "title"])["text"] == "longer"
-    assert choose_caption(rows, ["title", "alt"])["text"] == "the longest of all"
-    assert choose_caption(rows[3:], ["alt"])["text"] == "unknown origins come last"
-
-
 def test_split_follows_component_then_site() -> None:
     def split(component: str | None, site: str, share: float, earlier: str | None = None) -> str:
         row = {"component": component, "site": site, "earlier_split": earlier}
-        return split_of(row, share)
+        schema = pa.schema([(name, pa.string()) for name in row])
+        (found,) = splits_of(pa.Table.from_pylist([row], schema), share).to_pylist()
+        return str(found)
 
     splits = {site: split(None, site, 0.3) for site in (f"site{n}.org" for n in range(2000))}
     share = sum(found == "validation" for found in splits.values()) / len(splits)

@@ -68,3 +68,18 @@ def test_one_row_an_image_of_a_page() -> None:
     )
     assert chosen_rows(rows, ("alt", "title")).tolist() == [1, 1, 2, 3]
     assert chosen_rows(rows.slice(0, 0), ("alt",)).tolist() == []
+
+
+def test_caption_is_chosen_by_origin_then_length_then_id() -> None:
+    rows = pa.table(
+        {
+            "doc_id": ["d"] * 5,
+            "image_key": ["i"] * 4 + ["j"],
+            "origin": ["title", "alt", "alt", "alt", "other"],
+            "text": ["the longest of all", "short", "longer", "equal!", "comes last"],
+            "caption_id": ["1", "4", "3", "2", "0"],
+        }
+    )
+    assert chosen_rows(rows, ("alt", "title")).tolist() == [3, 3, 3, 3, 4]
+    assert chosen_rows(rows, ("title", "alt")).tolist() == [0, 0, 0, 0, 4]
+    assert chosen_rows(rows, ("other",)).tolist() == [0, 0, 0, 0, 4]

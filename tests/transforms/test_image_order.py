@@ -1,8 +1,9 @@
 """The order of images and texts in an interleaved sample."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -13,24 +14,42 @@ from schemas.shards import ShardFormat, check_interleaved, image_suffixes
 from transforms.assigned_nodes import ASSIGNED_SCHEMA
 from transforms.candidates import DOCUMENT_SCHEMA, NODE_SCHEMA
 from transforms.image_order import InterleavedConfig, assigned_facts, check_order, in_order
+from transforms.interleaved_samples import interleaved_samples
 from transforms.personal_data import Masker
-from transforms.samples import BuildSamples, SampleConfig
+from transforms.sample_rows import SampleConfig
 
 Place = tuple[int, int, float] | None
 
 
 def text(node: int) -> dict[str, Any]:
-    nothing = dict.fromkeys(("assigned_node", "assigned_unit", "assigned_score"))
-    return {"node": node, "kind": "text", **nothing}
+    return {"node": node, "kind": "text"}
 
 
 def image(node: int, at: Place = None) -> dict[str, Any]:
-    names = ("assigned_node", "assigned_unit", "assigned_score")
+    names = ASSIGNED_SCHEMA.names
     return {"node": node, "kind": "image", **dict(zip(names, at or (None,) * 3, strict=True))}
 
 
+def table(*nodes: dict[str, Any]) -> pa.Table:
+    schema = pa.schema([("node", pa.int64()), ("kind", pa.string()), *ASSIGNED_SCHEMA])
+    return pa.Table.from_pylist(list(nodes), schema)
+
+
+def ordered(order: str, *nodes: dict[str, Any]) -> pa.Table:
+    found = table(*nodes)
+    return found.take(pa.array(in_order(np.zeros(len(found), np.int64), found, order)))
+
+
 def nodes_in(order: str, *nodes: dict[str, Any]) -> list[int]:
-    return [node["node"] for node in in_order(nodes, order)]
+    numbers: list[int] = ordered(order, *nodes)["node"].to_pylist()
+    return numbers
+
+
+def facts_of(page: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pa.table(
+        assigned_facts(np.zeros(len(page), np.int64), page)
+    ).to_pylist()
+    return rows
 
 
 PAGE = (
@@ -58,25 +77,42 @@ def test_equal_images_of_one_unit_keep_their_order() -> None:
 
 
 def test_facts_name_texts_by_their_place_in_the_sample() -> None:
-    page = in_order(PAGE, "assigned")
-    facts = assigned_facts(page)
+    page = ordered("assigned", *PAGE)
+    nodes = page["node"].to_pylist()
+    facts = facts_of(page)
     assert [fact["text_index"] for fact in facts] == [3, 3, 3, None, 7, None]
-    for fact, node in zip(facts, (node for node in page if node["kind"] == "image"), strict=True):
+    images = [row for row in page.to_pylist() if row["kind"] == "image"]
+    for fact, node in zip(facts, images, strict=True):
         if fact["text_index"] is not None:
-            assert page[fact["text_index"]]["node"] == node["assigned_node"]
+            assert nodes[fact["text_index"]] == node["assigned_node"]
     # In natural order the same texts stand elsewhere.
-    assert [fact["text_index"] for fact in assigned_facts(PAGE)] == [4, None, 0, 0, 0, None]
+    assert [fact["text_index"] for fact in facts_of(table(*PAGE))] == [4, None, 0, 0, 0, None]
+
+
+def test_documents_do_not_meet() -> None:
+    pages = table(*PAGE, text(0), image(1, (2, 0, 0.5)), text(2))
+    owners = np.repeat([0, 1], [len(PAGE), 3])
+    shuffled = np.random.default_rng(0).permutation(len(pages))
+    rows = in_order(owners[shuffled], pages.take(pa.array(shuffled)), "assigned")
+    page, owners = pages.take(pa.array(shuffled[rows])), owners[shuffled[rows]]
+    assert page["node"].to_pylist() == [6, 7, 5, 0, 2, 3, 1, 4, 8, 0, 1, 2]
+    places = assigned_facts(owners, page)["text_index"].to_pylist()
+    assert places == [3, 3, 3, None, 7, None, 2]
+
+
+def test_image_of_a_text_that_is_not_there_is_a_mistake() -> None:
+    with pytest.raises(AssertionError, match="a text that its sample lacks"):
+        facts_of(table(image(0, (2, 0, 0.5)), text(1)))
 
 
 def test_scores_of_a_sample_have_six_decimals() -> None:
-    page = [image(0, (1, 0, 0.9350724220275879)), text(1)]
-    assert assigned_facts(page) == [
-        {"text_index": 1, "assigned_unit": 0, "assigned_score": 0.935072}
-    ]
+    page = table(image(0, (1, 0, 0.9350724220275879)), text(1))
+    assert facts_of(page) == [{"text_index": 1, "assigned_unit": 0, "assigned_score": 0.935072}]
 
 
 def test_without_an_assignment_nothing_is_told() -> None:
-    assert assigned_facts([{"node": 0, "kind": "image"}, {"node": 1, "kind": "text"}]) == [{}]
+    page = table(image(0), text(1)).select(["node", "kind"])
+    assert assigned_facts(np.zeros(2, np.int64), page) == {}
 
 
 @settings(max_examples=100, deadline=None)
@@ -135,14 +171,13 @@ def test_sample_holds_its_nodes_in_the_assigned_order() -> None:
         ("assigned", [None, "one", None, None, "two"], ["k2", "k4", "k0"], [1, 4, 4]),
     ):
         config = SampleConfig(ShardFormat(), ("alt",), 0.0, order)
-        (sample,) = BuildSamples("", cast(Any, None), config, {})._interleaved(
-            documents, nodes, Masker(()), ()
-        )
-        layout = json.loads(sample.json)
+        (made,) = interleaved_samples(documents, nodes, config, Masker(()))
+        (sample,) = made.to_pylist()
+        layout = json.loads(sample["json"])
         suffixes = image_suffixes("interleaved", 3, "jpg")
         check_interleaved(layout, suffixes)
         assert layout["texts"] == texts
         assert [info["image_key"] for info in layout["image_info"]] == keys
         assert [info["text_index"] for info in layout["image_info"]] == places
         # The members are in the order of the list, and so are their bytes.
-        assert [image.image_key for image in sample.images] == keys
+        assert [image["image_key"] for image in sample["images"]] == keys

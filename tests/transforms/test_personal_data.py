@@ -1,5 +1,6 @@
 """What is masked and what is not, a table a kind; masking twice; texts made to hurt."""
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,7 +84,9 @@ def test_kinds_are_counted_and_masks_are_no_finds() -> None:
     assert masker.counts == {"email": 2, "ip": 1, "phone": 1}
     only = Masker(("ip",))
     assert only.mask(text) == f"a@b.de, c@d.fr; {IP}; 030 1234567"
-    assert only.mask_or_none(None) is None
+    assert only.mask_column(pa.chunked_array([[None, "at 93.184.216.34"]])).to_pylist() == [
+        None, "at 192.0.2.1",
+    ]  # fmt: skip
     assert Masker(()).mask(text) == text
 
 

@@ -12,7 +12,7 @@ from pipeline.demo.scenes import caption, make_scene
 from recaptioner.prompts import TEMPLATES, render
 from schemas.rows import Sample
 from schemas.shards import sample_key
-from transforms.sample_rows import canonical_json
+from transforms.json_columns import canonical_json
 
 STREAM = "text"
 TEMPLATE = TEMPLATES["fuse_plain"]

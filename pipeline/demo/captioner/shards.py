@@ -17,7 +17,7 @@ from pipeline.demo.scenes import SceneObject, caption, draw_scene, make_scene
 from schemas.ids import image_key
 from schemas.rows import Sample, SampleImage
 from schemas.shards import Manifest, sample_key
-from transforms.sample_rows import canonical_json
+from transforms.json_columns import canonical_json
 
 STREAM = "captioned"
 QUALITY = 90
