@@ -52,7 +52,9 @@ def interleaved_samples(
     nodes = nodes.select([*_NODE_COLUMNS, *assigned, *scored, "id"])
     owners = positions(documents["id"], nodes["id"])
     owned = np.flatnonzero(owners >= 0)
-    order = owned[in_order(owners[owned], nodes.take(pa.array(owned)), config.order)]
+    # Of all that nodes have only what they are sorted by: their texts are most of a part.
+    sorted_by = nodes.select(["node", "kind", *assigned]).take(pa.array(owned))
+    order = owned[in_order(owners[owned], sorted_by, config.order)]
     starts = np.searchsorted(owners[order], np.arange(len(documents) + 1))
     sizes = text_bytes(nodes, ("text", "image_url", *_SAID), owners, len(documents))
     for first, end in bounds_of(sizes):

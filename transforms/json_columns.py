@@ -1,7 +1,8 @@
 """JSON of many rows at once: Arrow columns laid out as structs, and written by DuckDB.
 
-A dictionary a row and `json` take ten times as long. Keys are sorted, no space is written, a
-character beyond ASCII stays as it is, and a number has its shortest form.
+A dictionary a row and `json` take ten times as long. Keys are sorted, no space is written, and a
+character beyond ASCII stays as it is. A number is written so that reading it gives the same one;
+DuckDB and Python write very small and very large ones, and control characters, each its own way.
 """
 
 import json
@@ -16,8 +17,8 @@ import pyarrow.compute as pc
 from transforms.expressions import query_rows
 
 MAX_BYTES = 8 * 1024 * 1024
-"""Rows that DuckDB is given at once; it takes up to 16 times the memory. A row that alone has more
-is written by Python."""
+"""Of rows that DuckDB is given at once: it takes some 20 times the memory. A larger row is written
+by Python."""
 
 # Made once: `json.dumps` makes one a call.
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -58,10 +59,11 @@ def json_column(members: Columns) -> pa.Array:
 
     Raises:
         ValueError: A number is NaN or infinite; JSON has neither.
+        TypeError: A column has members of a kind that is not looked into.
     """
     objects = struct_column(members)
-    if not _is_finite(objects):
-        raise ValueError(f"a number of {', '.join(sorted(members))} is not finite")
+    for path in _not_finite(objects, ""):
+        raise ValueError(f"a number of {path} is not finite")
     made = [_written(piece) for piece in _pieces(objects)]
     return pa.concat_arrays(made) if made else pa.array([], pa.string())
 
@@ -73,24 +75,30 @@ def _pieces(objects: pa.StructArray) -> Iterator[pa.StructArray]:
         yield from _pieces(objects.slice(0, half))
         yield from _pieces(objects.slice(half))
     elif len(objects):
-        yield objects
+        # A copy: DuckDB refuses a struct in a slice of structs, and the size of a slice depends on
+        # where it lies, which must not choose who writes a row.
+        yield objects.take(pa.array(range(len(objects))))
 
 
 def _written(objects: pa.StructArray) -> pa.Array:
-    if objects.nbytes > MAX_BYTES:
+    if len(objects) == 1 and objects.nbytes > MAX_BYTES:
         return pa.array([canonical_json(row) for row in objects.to_pylist()], pa.string())
     made = query_rows("SELECT to_json(o) AS o FROM rows", pa.table({"o": objects}))
     return _whole(made["o"])
 
 
-def _is_finite(column: pa.Array) -> bool:
-    if pa.types.is_struct(column.type):
-        return all(_is_finite(member) for member in column.flatten())
-    if pa.types.is_list(column.type):
-        return _is_finite(column.flatten())
-    return (
-        not pa.types.is_floating(column.type) or pc.all(pc.is_finite(column)).as_py() is not False
-    )
+def _not_finite(column: pa.Array, path: str) -> Iterator[str]:
+    """Paths of the members that hold a number which JSON lacks."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        for field, member in zip(kind, column.flatten(), strict=True):
+            yield from _not_finite(member, f"{path}.{field.name}" if path else field.name)
+    elif pa.types.is_list(kind):
+        yield from _not_finite(column.flatten(), f"{path}[]")
+    elif pa.types.is_nested(kind):
+        raise TypeError(f"{path} is a {kind}: only structs and lists are written")
+    elif pa.types.is_floating(kind) and pc.all(pc.is_finite(column)).as_py() is False:
+        yield path
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

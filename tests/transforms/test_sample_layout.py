@@ -1,6 +1,8 @@
 """Samples that are laid out column by column say what a plain loop over rows says."""
 
+import itertools
 import json
+import re
 from random import Random
 from typing import Any
 
@@ -21,7 +23,7 @@ from transforms.candidates import CAPTION_SCHEMA, DOCUMENT_SCHEMA, NODE_SCHEMA
 from transforms.caption_choice import mixed_origin
 from transforms.captioned_samples import captioned_samples
 from transforms.interleaved_samples import interleaved_samples
-from transforms.json_columns import json_column, list_column, struct_column
+from transforms.json_columns import canonical_json, json_column, list_column, struct_column
 from transforms.personal_data import KINDS, Masker
 from transforms.sample_rows import SampleConfig, bounds_of
 from transforms.scored_rows import ScoreColumns
@@ -261,11 +263,12 @@ def config_of(order: str = "natural", mask: tuple[str, ...] = ()) -> SampleConfi
 
 @pytest.mark.parametrize("order", ["natural", "assigned"])
 @pytest.mark.parametrize("mask", [(), KINDS])
-@pytest.mark.parametrize("rows", [4096, 3])
+@pytest.mark.parametrize(("rows", "piece"), [(4096, 8 << 20), (4096, 20_000), (3, 1000)])
 def test_interleaved_samples_are_those_of_a_plain_loop(
-    order: str, mask: tuple[str, ...], rows: int, monkeypatch: pytest.MonkeyPatch
+    order: str, mask: tuple[str, ...], rows: int, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sample_rows, "_ROWS", rows)
+    monkeypatch.setattr(json_columns, "MAX_BYTES", piece)
     pages, nodes = documents(Random(order), 60)
     config, masker, plain_masker = config_of(order, mask), Masker(mask), Masker(mask)
     table = pa.Table.from_pylist(pages, extended(DOCUMENT_SCHEMA, "model"))
@@ -282,12 +285,17 @@ def test_interleaved_samples_are_those_of_a_plain_loop(
 
 
 @pytest.mark.parametrize("mask", [(), KINDS])
-@pytest.mark.parametrize("rows", [4096, 7])
+@pytest.mark.parametrize(("rows", "piece"), [(4096, 8 << 20), (4096, 20_000), (7, 1000)])
 @pytest.mark.parametrize("recaptioned", [True, False])
 def test_captioned_samples_are_those_of_a_plain_loop(
-    mask: tuple[str, ...], rows: int, recaptioned: bool, monkeypatch: pytest.MonkeyPatch
+    mask: tuple[str, ...],
+    rows: int,
+    piece: int,
+    recaptioned: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sample_rows, "_ROWS", rows)
+    monkeypatch.setattr(json_columns, "MAX_BYTES", piece)
     of_pages, written = captions(Random(rows), 200)
     written = written if recaptioned else []
     config, masker, plain_masker = config_of(mask=mask), Masker(mask), Masker(mask)
@@ -378,8 +386,21 @@ def test_json_has_one_form() -> None:
 def test_rows_of_any_size_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_columns, "MAX_BYTES", 1000)
     texts = ["é" * size for size in (0, 1, 300, 5000, 10, 499, 501, 2, 3, 90_000)]
-    made = json_column({"b": pa.array(texts), "a": pa.array(range(10))}).to_pylist()
-    assert made == [f'{{"a":{n},"b":"{text}"}}' for n, text in enumerate(texts)]
+    numbers = pa.array(range(10))
+    nested = struct_column({"n": numbers, "t": struct_column({"t": pa.array(texts)})})
+    columns = {
+        "a": numbers,
+        "b": pa.array(texts),
+        "in": nested,
+        "of": list_column(nested, np.array([3, 0, 2, 0, 0, 1, 0, 0, 0, 4])),
+    }
+    made = json_column(columns).to_pylist()
+    objects = [{"n": n, "t": {"t": text}} for n, text in enumerate(texts)]
+    ends = [3, 3, 5, 5, 5, 6, 6, 6, 6, 10]
+    assert made == [
+        canonical_json({"a": n, "b": texts[n], "in": objects[n], "of": objects[begin:end]})
+        for n, (begin, end) in enumerate(itertools.pairwise([0, *ends]))
+    ]
     assert json_column({"a": pa.array([], pa.string())}).to_pylist() == []
 
 
@@ -393,9 +414,15 @@ def test_row_may_be_as_large_as_a_page() -> None:
 def test_number_that_json_lacks_is_refused(value: float) -> None:
     inner = struct_column({"a": pa.array([1.0, value])})
     lists = list_column(inner, np.array([1, 1]))
-    for column in (inner, lists):
-        with pytest.raises(ValueError, match="a number of deep, key is not finite"):
+    for path, column in (("deep.a", inner), ("deep[].a", lists)):
+        with pytest.raises(ValueError, match=re.escape(f"a number of {path} is not finite")):
             json_column({"deep": column, "key": pa.array(["x", "y"])})
+
+
+def test_column_that_is_not_looked_into_is_refused() -> None:
+    column = pa.array([[1.0], [float("nan")]], pa.large_list(pa.float64()))
+    with pytest.raises(TypeError, match="deep is a large_list"):
+        json_column({"deep": column})
 
 
 # --- how many at once
