@@ -115,8 +115,6 @@ def _add_driver(driver: dict[str, Any], add: Any) -> None:
     memory = last["dedup"]["by_role"]["driver"]["rss"] - first["dedup"]["by_role"]["driver"]["rss"]
     how = f"stage dedup, {large:,} parts less {small:,}"
     add("driver.memory", max(memory, 0) * 1e6 / more / steps, "bytes/commit", "driver", how)
-    cpu = last["dedup"]["own_cpu"] - first["dedup"]["own_cpu"]
-    add("driver.cpu", cpu / more / steps, "CPU s/commit", "driver", how)
 
 
 def machine_of(hardware: dict[str, Any]) -> str:

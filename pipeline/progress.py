@@ -20,6 +20,9 @@ from schemas.errors import StoreError
 
 PLAIN_SECONDS = 10.0
 LIVE_SECONDS = 0.5
+"""Between two looks at how far a step is: in a log, and on a terminal."""
+LOOKING = 0.02
+"""Share of the time that looking may take: a listing of 100,000 parts is a second of work."""
 
 LogFormat = Literal["text", "json"]
 
@@ -85,11 +88,15 @@ class Progress:
         first = done().parts
 
         def report() -> None:
-            while not stop.wait(LIVE_SECONDS if self._live else PLAIN_SECONDS):
+            pause = least = LIVE_SECONDS if self._live else PLAIN_SECONDS
+            while not stop.wait(pause):
+                looked = time.monotonic()
                 try:
                     now = done()
                 except StoreError:  # the run itself will say so
                     continue
+                finally:
+                    pause = max(least, (time.monotonic() - looked) / LOOKING)
                 line, event = _told(name, unit, total, first, now, _rows(folder), begin)
                 if self._live:
                     sys.stderr.write(f"\r\x1b[K{line}")

@@ -1,6 +1,7 @@
 """Lines of progress: for people, and for programs."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,24 @@ def test_lines_for_programs_are_json(
         {"event": "stage", "stage": "extract", "parts_run": 3, "parts": 9, "seconds": 1.5}
     ]
     assert lines[-1] == {"event": "message", "text": "a \x1b[31mword"}
+
+
+def test_looking_takes_little_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "PLAIN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOOKING", 1e-9)  # after one look, none for days
+    looks = []
+
+    def done() -> Done:
+        looks.append(time.sleep(0.001))
+        return Done(0)
+
+    with Progress().step("extract", 9, done):
+        while not capsys.readouterr().err:
+            pass
+        time.sleep(0.2)
+    assert len(looks) == 2  # the first is at the beginning
 
 
 def test_a_line_tells_parts_failures_and_what_is_left() -> None:
