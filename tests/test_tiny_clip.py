@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.demo.byte_pairs import END, OPEN, PAD
+from pipeline.demo.clip.facts import FACTS, facts_of, scene_facts
 from pipeline.demo.clip.judge import auc, measure_separation, pair_cosines
 from pipeline.demo.clip.model import (
     CONTEXT,
     load_tiny_clip,
+    plain_text_tokenizer,
     train_tokenizer,
     write_folder,
 )
@@ -25,7 +27,6 @@ from pipeline.demo.clip.pairs import (
     SIDE,
     draw_scenes,
     prose_sentences,
-    scene_meaning,
     written_caption,
 )
 from pipeline.demo.clip.train import ClipTraining, batches, embed_texts, train
@@ -125,6 +126,33 @@ def test_tokens_are_opened_ended_and_padded(clip):
 
 
 @needs_torch
+def test_tokens_of_the_training_are_those_of_open_clip(clip, drawn):
+    rng = random.Random(0)
+    texts = [written_caption(scene, rng) for scene in drawn.scenes]
+    texts += [*islice(prose_sentences("test"), 200), "", "word " * 99]
+    expected = clip.tokenize(texts).tolist()
+    assert plain_text_tokenizer(clip)(texts).tolist() == expected
+
+
+@needs_torch
+@pytest.mark.parametrize("shape", [(3, 5, 5), (2, 4, 9), (2, 9, 4)])
+def test_orthogonalized_matrices_have_singular_values_near_one(shape):
+    import torch
+
+    from pipeline.demo.clip.muon import orthogonalized
+
+    torch.manual_seed(0)
+    matrices = torch.randn(shape)
+    made = orthogonalized(matrices)
+    assert made.shape == shape
+    assert ((torch.linalg.svdvals(made) - 1).abs() < 0.4).all()
+    # Only the singular values move.
+    u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+    inner = u.mT @ made @ v.mT
+    assert (inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))).abs().max() < 1e-4
+
+
+@needs_torch
 def test_longest_caption_fits(clip):
     rng = random.Random(0)
     texts = [caption(make_scene(rng), rng) for _ in range(2000)]
@@ -191,10 +219,12 @@ def test_batch_knows_which_texts_may_be_right(clip, drawn):
     config = ClipTraining(scenes=CHUNK, batch=100, prose=3)
     batch = next(batches(drawn, clip.tokenize, config))
     assert batch.pictures.shape == (100, 3, SIDE, SIDE)
-    assert batch.tokens.shape == (203, CONTEXT)
-    assert batch.same.shape == (100, 200)
-    assert not batch.same.diagonal().any()
-    assert not batch.same.diagonal(100).any()
+    assert batch.tokens.shape == (303, CONTEXT)
+    assert batch.facts.shape == (300, len(FACTS))
+    assert batch.same.shape == (100, 300)
+    assert batch.same.any()
+    for kind in range(3):
+        assert not batch.same.diagonal(100 * kind).any()
 
 
 @needs_torch
@@ -222,19 +252,30 @@ def test_sets_of_scenes_have_nothing_in_common(drawn):
         assert not set(scenes) & set(others)
 
 
-def test_meaning_is_that_of_the_captions():
+def test_facts_are_those_of_the_captions():
     star, ring = SceneObject("star", "red"), SceneObject("ring", "blue")
     pair = Scene("pair", (star, ring), relation="left")
-    assert scene_meaning(pair) == scene_meaning(Scene("pair", (ring, star), relation="right"))
-    assert scene_meaning(pair) != scene_meaning(Scene("pair", (ring, star), relation="left"))
-    assert scene_meaning(pair) == scene_meaning(Scene("pair", (star, ring), None, "left", jitter=9))
+    assert scene_facts(pair) == scene_facts(Scene("pair", (ring, star), relation="right"))
+    assert scene_facts(pair) != scene_facts(Scene("pair", (ring, star), relation="left"))
+    assert scene_facts(pair) == scene_facts(Scene("pair", (star, ring), None, "left", jitter=9))
+    assert scene_facts(Scene("group", (star,), count=3)) == {
+        "group", "red star", "red", "star", "3 of them",
+    }  # fmt: skip
+
+
+def test_every_fact_is_of_some_scene(drawn):
+    facts = facts_of(drawn.scenes)
+    assert facts.shape == (CHUNK, len(FACTS))
+    assert facts.any(axis=0).all()
+    told = [{FACTS[column] for column in np.flatnonzero(row)} for row in facts]
+    assert told == [scene_facts(scene) for scene in drawn.scenes]
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(["shape", "colour"]))
-def test_wrong_scene_means_something_else(seed, kind):
+def test_wrong_scene_has_other_facts(seed, kind):
     scene = make_scene(random.Random(seed))
-    assert scene_meaning(wrong_scene(scene, random.Random(seed), kind)) != scene_meaning(scene)
+    assert scene_facts(wrong_scene(scene, random.Random(seed), kind)) != scene_facts(scene)
 
 
 def test_wrong_scene_refuses_another_kind():

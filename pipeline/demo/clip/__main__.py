@@ -13,7 +13,7 @@ from pipeline.demo.clip.pairs import draw_scenes, written_caption
 from pipeline.demo.clip.train import ClipTraining, train
 from transforms.models import tiny_clip_folder
 
-HELD_OUT = 2000
+HELD_OUT = 1000
 TOKENIZED = 4000
 """Captions that the tokenizer is made from."""
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make clip", description=__doc__)
     parser.add_argument("--output", type=Path, default=tiny_clip_folder(), help="folder to write")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and captions")
-    parser.add_argument("--threads", type=int, default=2, help="another number, other last digits")
+    parser.add_argument("--processes", type=int, default=2, help="that draw the scenes")
     parser.add_argument("--epochs", type=int, default=ClipTraining().epochs, help="over all scenes")
     arguments = parser.parse_args()
 
@@ -31,11 +31,11 @@ def main() -> None:
 
     began = time.monotonic()
     torch.manual_seed(arguments.seed)
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)  # the last digits depend on it
     torch.use_deterministic_algorithms(True)
     config = ClipTraining(seed=arguments.seed, epochs=arguments.epochs)
     print(f"drawing {config.scenes} scenes", file=sys.stderr)
-    drawn = draw_scenes("train", config.scenes, arguments.threads)
+    drawn = draw_scenes("train", config.scenes, arguments.processes)
     rng = random.Random("clip/tokenizer")
     texts = [written_caption(scene, rng) for scene in drawn.scenes[:TOKENIZED]]
     tokenizer = train_tokenizer(texts)

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from pipeline.demo.byte_pairs import END, PAD, SPECIAL, train_byte_pairs
 from pipeline.demo.clip.pairs import SIDE
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
 
 CONTEXT = 32
@@ -99,6 +100,23 @@ def load_tiny_clip(folder: Path) -> TinyClip:
     name = f"local-dir:{folder}"
     model, _, preprocess = open_clip.create_model_and_transforms(name)
     return TinyClip(model.eval(), preprocess, open_clip.get_tokenizer(name))
+
+
+def plain_text_tokenizer(clip: TinyClip) -> Callable[[Sequence[str]], "torch.Tensor"]:
+    """Tokens as `clip.tokenize` gives them, of texts that need no cleaning, in a third of the time.
+
+    open_clip repairs encodings and entities first, which a drawn caption never needs.
+    """
+    import torch
+
+    tokenizer = clip.tokenize.tokenizer.backend_tokenizer
+    tokenizer.enable_truncation(CONTEXT)
+    tokenizer.enable_padding(length=CONTEXT, pad_id=PAD, pad_token=SPECIAL[PAD])
+
+    def tokenize(texts: Sequence[str]) -> torch.Tensor:
+        return torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(texts)])
+
+    return tokenize
 
 
 def write_folder(folder: Path, tokenizer: "PreTrainedTokenizerFast", weights: Any) -> None:

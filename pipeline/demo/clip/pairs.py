@@ -24,7 +24,6 @@ SIDE = 64
 CHUNK = 500
 """Scenes that one generator draws."""
 
-_MIRRORED = {"right": "left", "below": "above"}
 _NOISE = "<>/'\"();{}[]|=*#_-:!?&%0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -35,17 +34,6 @@ class DrawnScenes:
     scenes: list[Scene]
     pictures: npt.NDArray[np.uint8]
     """[scenes, SIDE, SIDE, 3], RGB."""
-
-
-def scene_meaning(scene: Scene) -> tuple[object, ...]:
-    """What a caption can tell of a scene: equal for scenes that the same captions describe.
-
-    The ground is left out: few captions speak of it.
-    """
-    objects, relation = scene.objects, scene.relation
-    if relation in _MIRRORED:
-        objects, relation = objects[::-1], _MIRRORED[relation]
-    return scene.kind, objects, scene.position, relation, scene.count
 
 
 def _draw_chunk(name: str, chunk: int) -> tuple[list[Scene], npt.NDArray[np.uint8]]:

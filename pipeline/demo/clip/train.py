@@ -1,29 +1,32 @@
 """Training of the tiny CLIP, from random weights, on drawn scenes.
 
-Two losses. The contrastive one of CLIP (Radford et al. 2021) ranks the texts of a batch; a picture
-also has against it captions of itself with one word changed, and sentences that describe nothing.
-A gate, though, holds one pair against one threshold, so the second loss is the logistic one of
-SigLIP (Zhai et al. 2023): it draws the cosines of right and of wrong pairs to the two sides of one
-value for all pictures.
+Three losses. The contrastive one of CLIP (Radford et al. 2021) ranks the texts of a batch; a
+picture also has against it captions of itself with one word changed, and sentences that describe
+nothing. A gate, though, holds one pair against one threshold, so the second loss is the logistic
+one of SigLIP (Zhai et al. 2023): it draws the cosines of right and of wrong pairs to the two sides
+of one value for all pictures. The third reads the facts of a scene from both embeddings by one
+linear layer, which is thrown away: a batch of 64 says little about which shapes there are, and 500
+steps tell a wrong shape by an AUC of 0.99 with it, of 0.92 without.
+
+A step is made of many small operations, over which two threads of torch wait for each other longer
+than they compute. The two encoders meet in the cosines only, so each has a thread of its own.
 """
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.demo.byte_pairs import PAD
-from pipeline.demo.clip.model import TinyClip
-from pipeline.demo.clip.pairs import (
-    DrawnScenes,
-    prose_sentences,
-    scene_meaning,
-    written_caption,
-)
+from pipeline.demo.clip.facts import FACTS, facts_of
+from pipeline.demo.clip.model import EMBEDDING, TinyClip, plain_text_tokenizer
+from pipeline.demo.clip.muon import Muon
+from pipeline.demo.clip.pairs import DrawnScenes, prose_sentences, written_caption
 from pipeline.demo.scenes import wrong_scene
 from transforms.clip_text import text_encoder
 
@@ -36,19 +39,22 @@ class ClipTraining:
     """What the training costs and how it goes."""
 
     scenes: int = 12_000
-    epochs: int = 8
+    epochs: int = 3
     """Each with new captions."""
-    batch: int = 64
+    batch: int = 48
     """Small: a picture's own wrong caption teaches more than many other scenes."""
     prose: int = 8
     """Sentences that describe nothing, a batch."""
-    wrong_shapes: float = 0.7
-    """Share of the wrong captions that are wrong in a shape: harder to see than a colour."""
-    learning_rate: float = 2e-3
+    wrong: tuple[str, ...] = ("shape", "colour")
+    """What is wrong in the wrong captions of each picture."""
+    learning_rate: float = 5e-3
     warmup_steps: int = 30
     weight_decay: float = 0.05
     pair_weight: float = 2.0
     """Weight of the logistic loss."""
+    facts_weight: float = 1.0
+    """Weight of the facts at the highest learning rate: it falls with the rate, and what stays at
+    the end is what a CLIP is for."""
     seed: int = 0
 
     @property
@@ -64,22 +70,23 @@ class Batch:
     pictures: "torch.Tensor"
     """uint8 [batch, 3, side, side]."""
     tokens: "torch.Tensor"
-    """[2 * batch + prose, CONTEXT]: a right caption each, a wrong one each, then prose."""
-    same: "torch.Tensor"
-    """bool [batch, 2 * batch]: the text is not the picture's own and may be right all the same."""
+    """[told + prose, CONTEXT]: a right caption each, wrong ones of each kind, then prose."""
+    facts: "torch.Tensor"
+    """float32 [told, facts]: of the right captions, which are those of the pictures, and of the
+    wrong ones."""
+
+    @property
+    def same(self) -> "torch.Tensor":
+        """Whether a text that is not the picture's own is right, [batch, told]."""
+        own = len(self.pictures)
+        same = (self.facts[:own, None] == self.facts[None]).all(dim=2)
+        same[range(own), range(own)] = False
+        return same
 
 
-def _same_meaning(meanings: list[Any], right: int) -> Any:
-    """For each of the first `right` scenes: which others, of all, the same captions describe."""
-    import torch
-
-    numbers: dict[Any, int] = {}
-    ids = torch.tensor([numbers.setdefault(meaning, len(numbers)) for meaning in meanings])
-    same = ids[:right, None] == ids[None, :]
-    return same & ~torch.eye(right, len(meanings), dtype=torch.bool)
-
-
-def batches(drawn: DrawnScenes, tokenize: Any, config: ClipTraining) -> Iterator[Batch]:
+def batches(
+    drawn: DrawnScenes, tokenize: Callable[[Sequence[str]], Any], config: ClipTraining
+) -> Iterator[Batch]:
     """All batches of a training, in an order that the seed chooses."""
     import torch
 
@@ -92,12 +99,11 @@ def batches(drawn: DrawnScenes, tokenize: Any, config: ClipTraining) -> Iterator
         for start in range(0, len(order) - config.batch + 1, config.batch):
             chosen = order[start : start + config.batch]
             scenes = [drawn.scenes[i] for i in chosen]
-            kinds = ["shape" if rng.random() < config.wrong_shapes else "colour" for _ in scenes]
-            wrong = [wrong_scene(s, rng, kind) for s, kind in zip(scenes, kinds, strict=True)]
+            wrong = [wrong_scene(scene, rng, kind) for kind in config.wrong for scene in scenes]
             texts = [written_caption(scene, rng) for scene in (*scenes, *wrong)]
             texts += islice(prose, config.prose)
-            meanings = [scene_meaning(scene) for scene in (*scenes, *wrong)]
-            yield Batch(pictures[chosen], tokenize(texts), _same_meaning(meanings, config.batch))
+            facts = torch.from_numpy(facts_of([*scenes, *wrong]))
+            yield Batch(pictures[chosen], tokenize(texts), facts)
 
 
 def embed_texts(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
@@ -107,58 +113,104 @@ def embed_texts(model: Any, tokens: "torch.Tensor") -> "torch.Tensor":
     encode = text_encoder(model)
     lengths = (tokens != PAD).sum(dim=1)
     order = lengths.argsort(stable=True)
-    found = [encode(tokens[some][:, : int(lengths[some].max())]) for some in order.tensor_split(4)]
+    found = [encode(tokens[some][:, : int(lengths[some].max())]) for some in order.tensor_split(3)]
     return torch.cat(found)[order.argsort()]
 
 
-def batch_loss(model: Any, batch: Batch, config: ClipTraining) -> "torch.Tensor":
-    """The two losses of a batch, weighted."""
+def embed_pictures(model: Any, pictures: "torch.Tensor") -> "torch.Tensor":
+    """Unit vectors [pictures, EMBEDDING] of pixels, uint8."""
+    found: torch.Tensor = model.encode_image(pictures.float() / 127.5 - 1, normalize=True)
+    return found
+
+
+def pair_loss(
+    model: Any,
+    pictures: "torch.Tensor",
+    texts: "torch.Tensor",
+    batch: Batch,
+    config: ClipTraining,
+) -> "torch.Tensor":
+    """The contrastive and the logistic loss of a batch's embeddings, weighted."""
     import torch
     from torch.nn import functional
 
-    size = len(batch.pictures)
-    pictures = model.encode_image(batch.pictures.float() / 127.5 - 1, normalize=True)
-    texts = embed_texts(model, batch.tokens)
-    cosines = pictures @ texts.T
-    logits = model.logit_scale.exp() * cosines
+    size, told = len(pictures), len(batch.facts)
+    logits = model.logit_scale.exp() * (pictures @ texts.T)
     masked = logits.clone()
-    masked[:, : 2 * size].masked_fill_(batch.same, -math.inf)
+    masked[:, :told].masked_fill_(batch.same, -math.inf)
     own = torch.arange(size)
     ranking = functional.cross_entropy(masked, own)
     ranking = (ranking + functional.cross_entropy(masked[:, :size].T, own)) / 2
     judged = logits + model.logit_bias
     right = functional.softplus(-judged[own, own]).mean()
-    wrong = functional.softplus(judged[own, own + size]).mean()
-    prose = functional.softplus(judged[:, 2 * size :]).mean()
+    wrong_texts = torch.arange(size, told)
+    wrong = functional.softplus(judged[wrong_texts % size, wrong_texts]).mean()
+    prose = functional.softplus(judged[:, told:]).mean()
     return ranking + config.pair_weight * (right + wrong + prose)
 
 
-def _optimizers(model: Any, config: ClipTraining) -> list[Any]:
-    """Muon (Jordan 2024) for the matrices of the blocks, AdamW for everything else.
+def facts_loss(
+    head: "torch.nn.Module", pictures: "torch.Tensor", texts: "torch.Tensor", batch: Batch
+) -> "torch.Tensor":
+    """How wrongly `head` reads the facts from the embeddings of pictures and of captions."""
+    import torch
+    from torch.nn import functional
 
-    Colours make almost all of the gradient. Muon gives every direction of a matrix an equal step,
-    so that shapes are learned beside them: 750 steps tell a wrong shape by an AUC of 0.98. AdamW
-    alone reached 0.82 in 560.
+    told = len(batch.facts)
+    # Unit vectors have small components; the head starts as one of a layer's inputs would.
+    read = head(torch.cat([pictures, texts[:told]]) * math.sqrt(EMBEDDING))
+    facts = torch.cat([batch.facts[: len(pictures)], batch.facts])
+    wrong = functional.binary_cross_entropy_with_logits(read, facts, reduction="none")
+    return wrong.sum(dim=1).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class _Learner:
+    """What moves the parameters of one encoder.
+
+    Muon takes the matrices of the blocks, AdamW everything else. Colours make almost all of the
+    gradient. Muon gives every direction of a matrix an equal step, so that shapes are learned
+    beside them: 750 steps without the facts tell a wrong shape by an AUC of 0.98. AdamW alone
+    reached 0.82 in 560.
     """
+
+    parameters: "list[torch.nn.Parameter]"
+    muon: Muon
+    adamw: "torch.optim.AdamW"
+
+    def learn(self, found: "torch.Tensor", judged: "torch.Tensor", rate: float) -> None:
+        """Makes one step: `judged` are the embeddings that were found, with their gradient."""
+        import torch
+
+        found.backward(judged.grad)  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.muon.step(rate)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.adamw.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def _learner(named: "Iterable[tuple[str, torch.nn.Parameter]]", config: ClipTraining) -> _Learner:
     import torch
 
-    matrices: list[Any] = []
-    tables: list[Any] = []
-    others: list[Any] = []
-    for name, value in model.named_parameters():
+    matrices: list[torch.nn.Parameter] = []
+    tables: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, value in named:
         if "resblocks" in name and value.ndim == 2:
             matrices.append(value)
         else:
             (tables if value.ndim >= 2 else others).append(value)
-    rate, decay = config.learning_rate, config.weight_decay
+    decay = config.weight_decay
     groups = [
         {"params": tables, "weight_decay": decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return [
-        torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98)),
-    ]
+    # `learn` is given the rate of each step.
+    adamw = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    return _Learner([*matrices, *tables, *others], Muon(matrices, decay), adamw)
 
 
 def _pace(step: int, config: ClipTraining) -> float:
@@ -176,7 +228,7 @@ def train(
     report: Callable[[int, float], None],
     steps: int | None = None,
 ) -> None:
-    """Trains the model in place.
+    """Trains the model in place, in two threads that use one core each.
 
     Args:
         clip: the model with random weights, and its tokenizer.
@@ -188,19 +240,34 @@ def train(
     import torch
 
     model = clip.model.train()
-    optimizers = _optimizers(model, config)
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, config))
-        for optimizer in optimizers
-    ]
-    for number, batch in enumerate(islice(batches(drawn, clip.tokenize, config), steps), 1):
-        loss: Any = batch_loss(model, batch, config)  # torch's `backward` has no types
-        model.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for step in (*optimizers, *schedules):
-            step.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, math.log(100))
-        report(number, loss.item())
+    head = torch.nn.Linear(EMBEDDING, len(FACTS))
+    named = [*model.named_parameters(), *head.named_parameters()]
+    seeing = _learner((item for item in named if item[0].startswith("visual.")), config)
+    reading = _learner((item for item in named if not item[0].startswith("visual.")), config)
+    drawing = islice(batches(drawn, plain_text_tokenizer(clip), config), steps)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as beside:
+        batch = next(drawing, None)
+        for number in count():
+            if batch is None:
+                break
+            pace = _pace(number, config)
+            rate = config.learning_rate * pace
+            looking = beside.submit(embed_pictures, model, batch.pictures)
+            text = embed_texts(model, batch.tokens)
+            seen = looking.result()
+            pictures, texts = (found.detach().requires_grad_() for found in (seen, text))
+            loss: Any = pair_loss(model, pictures, texts, batch, config)  # `backward` has no types
+            loss = loss + config.facts_weight * pace * facts_loss(head, pictures, texts, batch)
+            loss.backward()
+            learning = beside.submit(seeing.learn, seen, pictures, rate)
+            reading.learn(text, texts, rate)
+            with torch.no_grad():
+                model.logit_scale.clamp_(0, math.log(100))
+            # Beside the step of the picture encoder, which takes longer than that of the texts.
+            batch = next(drawing, None)
+            learning.result()
+            report(number + 1, loss.item())
+    torch.set_num_threads(threads)
     model.eval()
