@@ -23,6 +23,8 @@ LIVE_SECONDS = 0.5
 """Between two looks at how far a step is: in a log, and on a terminal."""
 LOOKING = 0.02
 """Share of the time that looking may take: a listing of 100,000 parts is a second of work."""
+LONGEST_SECONDS = 60.0
+"""Between two looks, however long one takes."""
 
 LogFormat = Literal["text", "json"]
 
@@ -88,15 +90,16 @@ class Progress:
         first = done().parts
 
         def report() -> None:
-            pause = least = LIVE_SECONDS if self._live else PLAIN_SECONDS
-            while not stop.wait(pause):
+            now, next_look = Done(first), 0.0
+            while not stop.wait(LIVE_SECONDS if self._live else PLAIN_SECONDS):
                 looked = time.monotonic()
-                try:
-                    now = done()
-                except StoreError:  # the run itself will say so
-                    continue
-                finally:
-                    pause = max(least, (time.monotonic() - looked) / LOOKING)
+                if looked >= next_look:
+                    try:
+                        now = done()
+                    except StoreError:  # the run itself will say so
+                        continue
+                    ended = time.monotonic()
+                    next_look = ended + min((ended - looked) / LOOKING, LONGEST_SECONDS)
                 line, event = _told(name, unit, total, first, now, _rows(folder), begin)
                 if self._live:
                     sys.stderr.write(f"\r\x1b[K{line}")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.demo.byte_pairs import END, OPEN, PAD
+from pipeline.demo.clip.__main__ import main
 from pipeline.demo.clip.facts import FACTS, facts_of, scene_facts
 from pipeline.demo.clip.judge import auc, measure_separation, pair_cosines
 from pipeline.demo.clip.model import (
@@ -150,6 +151,65 @@ def test_orthogonalized_matrices_have_singular_values_near_one(shape):
     u, _, v = torch.linalg.svd(matrices, full_matrices=False)
     inner = u.mT @ made @ v.mT
     assert (inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))).abs().max() < 1e-4
+
+
+@needs_torch
+@pytest.mark.parametrize("shape", [(8, 8), (8, 24), (24, 8)])
+def test_muon_moves_matrices_as_that_of_torch(shape):
+    import torch
+
+    from pipeline.demo.clip.muon import Muon
+
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape)) for _ in range(3)]
+    theirs = [torch.nn.Parameter(matrix.detach().clone()) for matrix in ours]
+    began = [matrix.detach().clone() for matrix in ours]
+    muon = Muon(ours, weight_decay=0.05)
+    peer = torch.optim.Muon(theirs, lr=0.01, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    for _ in range(6):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(shape)
+            other.grad = one.grad.clone()
+        muon.step(0.01)
+        peer.step()
+    for one, other, before in zip(ours, theirs, began, strict=True):
+        # It computes in bfloat16.
+        assert (one - other).norm() < 0.03 * (other - before).norm()
+
+
+@needs_torch
+def test_a_training_that_fails_leaves_torch_and_the_model_as_they_were(clip, drawn):
+    import torch
+
+    def fail(step: int, loss: float) -> None:
+        raise OSError("the terminal is gone")
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    shipped = load_tiny_clip(tiny_clip_folder())
+    try:
+        with pytest.raises(OSError, match="gone"):
+            train(shipped, drawn, ClipTraining(scenes=CHUNK, batch=8, prose=2), fail)
+        assert torch.get_num_threads() == 2
+        assert not shipped.model.training
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--epochs", "0"], "--epochs 0: at least 1"),
+        (["--processes", "-1"], "--processes -1: at least 1"),
+        (["--output", __file__], "is a file; a folder is written"),
+    ],
+)
+def test_odd_flags_of_the_training_are_refused(flags, message, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["make clip", *flags])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @needs_torch

@@ -95,6 +95,8 @@ def _not_finite(column: pa.Array, path: str) -> Iterator[str]:
             yield from _not_finite(member, f"{path}.{field.name}" if path else field.name)
     elif pa.types.is_list(kind):
         yield from _not_finite(column.flatten(), f"{path}[]")
+    elif pa.types.is_dictionary(kind):
+        yield from _not_finite(column.dictionary_decode(), path)
     elif pa.types.is_nested(kind):
         raise TypeError(f"{path} is a {kind}: only structs and lists are written")
     elif pa.types.is_floating(kind) and pc.all(pc.is_finite(column)).as_py() is False:

@@ -11,7 +11,7 @@ from pipeline import progress as module
 from pipeline.graphs import job_link
 from pipeline.progress import Done, Progress
 from pipeline.run_steps import CommittedParts
-from schemas.errors import DataError
+from schemas.errors import DataError, StoreError
 from transforms.sink import Part, PartSink
 
 
@@ -34,22 +34,49 @@ def test_lines_for_programs_are_json(
     assert lines[-1] == {"event": "message", "text": "a \x1b[31mword"}
 
 
+def wait_for_lines(capsys: pytest.CaptureFixture[str], count: int) -> list[str]:
+    """What is told until there are so many lines, or for a minute."""
+    lines: list[str] = []
+    end = time.monotonic() + 60
+    while len(lines) < count and time.monotonic() < end:
+        lines += capsys.readouterr().err.splitlines()
+    assert len(lines) >= count
+    return lines
+
+
 def test_looking_takes_little_of_the_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "PLAIN_SECONDS", 0.01)
-    monkeypatch.setattr(module, "LOOKING", 1e-9)  # after one look, none for days
-    looks = []
+    monkeypatch.setattr(module, "LOOKING", 1e-9)  # after one look, none for a minute
+    looks: list[Done] = []
 
     def done() -> Done:
-        looks.append(time.sleep(0.001))
-        return Done(0)
+        looks.append(Done(len(looks)))
+        return looks[-1]
 
     with Progress().step("extract", 9, done):
-        while not capsys.readouterr().err:
-            pass
-        time.sleep(0.2)
+        lines = wait_for_lines(capsys, 4)
     assert len(looks) == 2  # the first is at the beginning
+    assert all(line.startswith("extract: 1/9 parts, ") for line in lines)
+
+
+def test_a_store_that_fails_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "PLAIN_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOOKING", 1e-9)
+    looks = iter([Done(0), None, None, Done(5)])
+
+    def done() -> Done:
+        found = next(looks)
+        if found is None:
+            raise StoreError("gone")
+        return found
+
+    with Progress().step("extract", 9, done):
+        lines = wait_for_lines(capsys, 1)
+    assert lines[0].startswith("extract: 5/9 parts, ")
 
 
 def test_a_line_tells_parts_failures_and_what_is_left() -> None:

@@ -5,7 +5,6 @@ weights, and a model on two ranks is the model.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -42,12 +41,11 @@ def captions(
     )  # fmt: skip
     try:
         told, errors = process.communicate(timeout=SECONDS)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
-    assert process.returncode == 0, errors[-3000:]
-    assert psutil.wait_procs(session(process.pid), timeout=60)[1] == []
+        assert process.returncode == 0, errors[-3000:]
+        assert psutil.wait_procs(session(process.pid), timeout=60)[1] == []
+    finally:
+        for left in session(process.pid):
+            left.kill()
     replies = json.loads(told.splitlines()[-1])
     assert {error for _, error in replies} == {""}
     return [text for text, _ in replies]
@@ -104,19 +102,28 @@ def changed(found: list[str], engine: Any) -> int:
     return sum(one != other for one, other in zip(found, plain, strict=True))
 
 
+@pytest.fixture(scope="module")
+def adapted(captioner_folder, tmp_path_factory):
+    """An adapter, and the captions of the model that has it in its weights."""
+    folder = tmp_path_factory.mktemp("adapted")
+    write_adapter(captioner_folder, folder / "adapter", folder / "merged")
+    return str(folder / "adapter"), captions(folder / "merged")
+
+
 @pytest.mark.slow
-def test_an_adapter_is_as_good_as_merged_weights_also_on_two_ranks(
-    captioner_folder, vllm_engine, tmp_path
-):
-    adapter, merged = tmp_path / "adapter", tmp_path / "merged"
-    write_adapter(captioner_folder, adapter, merged)
-    expected = captions(merged)
+def test_an_adapter_is_as_good_as_merged_weights(captioner_folder, adapted, vllm_engine):
+    adapter, expected = adapted
     assert changed(expected, vllm_engine) >= caption_process.PICTURES // 2
-    assert captions(captioner_folder, lora=str(adapter)) == expected
+    assert captions(captioner_folder, lora=adapter) == expected
+
+
+@pytest.mark.slow
+def test_two_ranks_say_what_one_says(captioner_folder, adapted):
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2 or visible_gpus():
         pytest.skip("two ranks need two cores, and with a GPU two of them")
+    adapter, expected = adapted
     # vLLM's build for CPUs gives a rank the cores of a memory node; there may be one node only.
     environment = {"VLLM_CPU_OMP_THREADS_BIND": f"{cores[0]}|{cores[1]}"}
-    found = captions(captioner_folder, environment, lora=str(adapter), tensor_parallel_size=2)
+    found = captions(captioner_folder, environment, lora=adapter, tensor_parallel_size=2)
     assert found == expected

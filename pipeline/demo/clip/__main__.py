@@ -14,6 +14,8 @@ from pipeline.demo.clip.train import ClipTraining, train
 from transforms.models import tiny_clip_folder
 
 HELD_OUT = 1000
+ENOUGH = 0.98
+"""AUC, against captions of other scenes and against a wrong colour, of a model that is written."""
 TOKENIZED = 4000
 """Captions that the tokenizer is made from."""
 
@@ -26,12 +28,17 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="that draw the scenes")
     parser.add_argument("--epochs", type=int, default=ClipTraining().epochs, help="over all scenes")
     arguments = parser.parse_args()
+    for name in ("processes", "epochs"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} {getattr(arguments, name)}: at least 1")
+    if arguments.output.exists() and not arguments.output.is_dir():
+        parser.error(f"--output {arguments.output}: is a file; a folder is written")
 
     import torch
 
     began = time.monotonic()
     torch.manual_seed(arguments.seed)
-    torch.set_num_threads(1)  # the last digits depend on it
+    torch.set_num_threads(1)  # of the judge; training has its own
     torch.use_deterministic_algorithms(True)
     config = ClipTraining(seed=arguments.seed, epochs=arguments.epochs)
     print(f"drawing {config.scenes} scenes", file=sys.stderr)
@@ -54,11 +61,15 @@ def main() -> None:
         write_folder(Path(temporary) / "random", tokenizer, None)
         clip = load_tiny_clip(Path(temporary) / "random")
         train(clip, drawn, config, report)
-    write_folder(arguments.output, tokenizer, clip.model.state_dict())
-    found = measure_separation(load_tiny_clip(arguments.output), draw_scenes("held-out", HELD_OUT))
+        trained = Path(temporary) / "trained"
+        write_folder(trained, tokenizer, clip.model.state_dict())
+        found = measure_separation(load_tiny_clip(trained), draw_scenes("held-out", HELD_OUT))
     print(f"AUC against captions of other scenes   {found.other:.4f}")
     print(f"AUC against captions, one wrong colour {found.colour:.4f}")
     print(f"AUC against captions, one wrong shape  {found.shape:.4f}")
+    if min(found.other, found.colour) < ENOUGH:
+        sys.exit(f"an AUC is below {ENOUGH}: {arguments.output} stays as it was; try more --epochs")
+    write_folder(arguments.output, tokenizer, clip.model.state_dict())
     print(f"{arguments.output}, {time.monotonic() - began:.0f} s")
 
 

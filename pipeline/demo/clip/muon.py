@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-# Coefficients of the quintic Newton-Schulz iteration, as Jordan chose them: singular values between
-# 0 and 1 come close to 1 in five rounds, and none goes far beyond it.
+# Coefficients of the quintic Newton-Schulz iteration, as Jordan chose them: in five rounds singular
+# values that are not tiny come close to 1, and none goes far beyond it.
 _LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
 _ROUNDS = 5
 
@@ -23,6 +23,11 @@ def orthogonalized(matrices: "torch.Tensor") -> "torch.Tensor":
         x = _LINEAR * x + (_CUBIC * square + _QUINTIC * square @ square) @ x
     found: torch.Tensor = x if wide else x.mT
     return found
+
+
+def _gradient(matrix: "torch.nn.Parameter") -> "torch.Tensor":
+    assert matrix.grad is not None
+    return matrix.grad
 
 
 class Muon:
@@ -57,8 +62,3 @@ class Muon:
             with torch.no_grad():
                 for matrix, step in zip(group, steps, strict=True):
                     matrix.mul_(1 - rate * self._weight_decay).add_(step, alpha=-size)
-
-
-def _gradient(matrix: "torch.nn.Parameter") -> "torch.Tensor":
-    assert matrix.grad is not None
-    return matrix.grad

@@ -5,7 +5,7 @@ picture also has against it captions of itself with one word changed, and senten
 nothing. A gate, though, holds one pair against one threshold, so the second loss is the logistic
 one of SigLIP (Zhai et al. 2023): it draws the cosines of right and of wrong pairs to the two sides
 of one value for all pictures. The third reads the facts of a scene from both embeddings by one
-linear layer, which is thrown away: a batch of 64 says little about which shapes there are, and 500
+linear layer, which is thrown away: a small batch says little about which shapes there are, and 500
 steps tell a wrong shape by an AUC of 0.99 with it, of 0.92 without.
 
 A step is made of many small operations, over which two threads of torch wait for each other longer
@@ -247,27 +247,29 @@ def train(
     drawing = islice(batches(drawn, plain_text_tokenizer(clip), config), steps)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as beside:
-        batch = next(drawing, None)
-        for number in count():
-            if batch is None:
-                break
-            pace = _pace(number, config)
-            rate = config.learning_rate * pace
-            looking = beside.submit(embed_pictures, model, batch.pictures)
-            text = embed_texts(model, batch.tokens)
-            seen = looking.result()
-            pictures, texts = (found.detach().requires_grad_() for found in (seen, text))
-            loss: Any = pair_loss(model, pictures, texts, batch, config)  # `backward` has no types
-            loss = loss + config.facts_weight * pace * facts_loss(head, pictures, texts, batch)
-            loss.backward()
-            learning = beside.submit(seeing.learn, seen, pictures, rate)
-            reading.learn(text, texts, rate)
-            with torch.no_grad():
-                model.logit_scale.clamp_(0, math.log(100))
-            # Beside the step of the picture encoder, which takes longer than that of the texts.
+    try:
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as beside:
             batch = next(drawing, None)
-            learning.result()
-            report(number + 1, loss.item())
-    torch.set_num_threads(threads)
-    model.eval()
+            for number in count():
+                if batch is None:
+                    break
+                pace = _pace(number, config)
+                rate = config.learning_rate * pace
+                looking = beside.submit(embed_pictures, model, batch.pictures)
+                text = embed_texts(model, batch.tokens)
+                seen = looking.result()
+                pictures, texts = (found.detach().requires_grad_() for found in (seen, text))
+                loss: Any = pair_loss(model, pictures, texts, batch, config)  # without types
+                loss = loss + config.facts_weight * pace * facts_loss(head, pictures, texts, batch)
+                loss.backward()
+                learning = beside.submit(seeing.learn, seen, pictures, rate)
+                reading.learn(text, texts, rate)
+                with torch.no_grad():
+                    model.logit_scale.clamp_(0, math.log(100))
+                # Beside the step of the picture encoder, which takes longer than that of the texts.
+                batch = next(drawing, None)
+                learning.result()
+                report(number + 1, loss.item())
+    finally:
+        torch.set_num_threads(threads)
+        model.eval()
