@@ -141,7 +141,7 @@ PyObject *new_tuple(PyObject **items, Py_ssize_t count);
 
 /* _page_slim.c */
 
-/* Finds the contents of scripts, styles and drawings that can go: begins and ends, in turn. */
+/* Finds what of scripts, styles, drawings and links can go: begins and ends, in turn. */
 Outcome find_droppable(const uint8_t *source, size_t size, Places *cuts);
 void copy_between(const uint8_t *source, size_t size, const Places *cuts, uint8_t *out);
 

@@ -1,5 +1,5 @@
-/* The contents of scripts, styles and drawings, which nobody reads from the tree, found as a
-   tokenizer does.
+/* The contents of scripts, styles and drawings, and the attributes of these and of links and frames,
+   which nobody reads from the tree, found as a tokenizer does.
 
    This follows the states of html.spec.whatwg.org, 13.2.5. A parser changes some of them by what it
    has built: in `svg` and `math` a script is markup, and in `select`, `template` and `frameset` some
@@ -13,8 +13,8 @@
 #include "_page_kernel.h"
 
 /* `RAW`: its content is text. `LAST`: nothing behind it is looked at. `INTEGRATION`: in `svg` and
-   `math`, its content is HTML. */
-typedef enum { SCRIPT, STYLE, RAW, LAST, ZONE, INTEGRATION } Kind;
+   `math`, its content is HTML. `EMPTY`: it has no content, and changes nothing. */
+typedef enum { SCRIPT, STYLE, RAW, LAST, ZONE, INTEGRATION, EMPTY } Kind;
 
 enum { MAX_ZONES = 64, MAX_LENGTH = 14, MAX_DRAWN = 32 };
 
@@ -22,23 +22,25 @@ typedef struct {
     uint8_t length;
     char name[MAX_LENGTH + 2];
     Kind kind;
+    bool is_bare; /* its attributes can go: no one reads them, and no tree is another for them */
 } Special;
 
-/* Elements that change how the source is read, by length. */
+/* Elements that change how the source is read, or whose attributes can go, by length. */
 static const Special SPECIAL[] = {
     {2, "mi", INTEGRATION},
     {2, "mo", INTEGRATION},
     {2, "mn", INTEGRATION},
     {2, "ms", INTEGRATION},
-    {3, "svg", ZONE},
+    {3, "svg", ZONE, true},
     {3, "xmp", RAW},
     {4, "math", ZONE},
     {4, "desc", INTEGRATION},
-    {5, "style", STYLE},
+    {4, "link", EMPTY, true},
+    {5, "style", STYLE, true},
     {5, "title", RAW},
     {5, "mtext", INTEGRATION},
-    {6, "script", SCRIPT},
-    {6, "iframe", RAW},
+    {6, "script", SCRIPT, true},
+    {6, "iframe", RAW, true},
     {6, "select", ZONE},
     {7, "noembed", RAW},
     {8, "noframes", RAW},
@@ -51,7 +53,7 @@ static const Special SPECIAL[] = {
 };
 
 /* Where those of each length begin in `SPECIAL`. */
-static const uint8_t SPECIAL_FROM[MAX_LENGTH + 2] = {0, 0, 0, 4, 6, 8, 11, 14, 15, 19, 20, 20, 20, 20, 21, 22};
+static const uint8_t SPECIAL_FROM[MAX_LENGTH + 2] = {0, 0, 0, 4, 6, 9, 12, 15, 16, 20, 21, 21, 21, 21, 22, 23};
 
 /* Elements of drawings that hold nothing but their like. */
 static const char *const PLAIN[] = {
@@ -253,6 +255,8 @@ static size_t pass_content(Source *source, size_t at, const Special *element, bo
 {
     bool is_escaped = false;
     *can_go = false;
+    if (element->kind == EMPTY)
+        return at;
     if (element->kind == LAST || (element->kind == ZONE && source->zone_count == MAX_ZONES))
         return source->size;
     if (element->kind == ZONE) {
@@ -281,7 +285,7 @@ static bool close_zone(Source *source, const Special *element)
     return source->zones[source->zone_count] == element;
 }
 
-/* Finds the contents that can go: begins and ends, in turn. */
+/* Finds the contents and attributes that can go: begins and ends, in turn. */
 Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
 {
     Source source = {.at = octets, .size = size};
@@ -312,7 +316,11 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
                 break;
             continue;
         }
-        size_t content = at;
+        size_t content = at, attributes_end = at - 1 - closes_itself;
+        /* Where the source ends in the tag there may be no tag. */
+        if (element->is_bare && !source.zone_count && at < size && end < attributes_end
+            && !(add_place(cuts, end) && add_place(cuts, attributes_end)))
+            return NO_MEMORY;
         at = pass_content(&source, at, element, closes_itself, &can_go);
         if (can_go && at > content && !(add_place(cuts, content) && add_place(cuts, at)))
             return NO_MEMORY;

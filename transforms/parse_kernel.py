@@ -1,8 +1,8 @@
 """What the page kernel does with a source: limits it, empties it, and has lexbor parse it.
 
-It counts and limits what would cost the square of a page's length (`count_tags`, `limit_depth`) and
-empties scripts, styles and drawings (`slim`): nobody reads them from the tree, and they are more
-than half of what a page weighs. All three are here as `html_parsers.py` describes them.
+It empties scripts, styles and drawings (`slim`), which nobody reads from the tree and which are more
+than half of what a page weighs, and counts and limits what would cost the square of a page's length
+(`count_tags`, `limit_depth`). All three are here as `html_parsers.py` describes them.
 
 `lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
 
@@ -36,7 +36,8 @@ _NAME_BYTES = 16
 def slim(source: bytes) -> bytes:
     """A page's source without what stands in its scripts, styles and drawings.
 
-    The tree that a parser makes of it is the same but for those. What a parser may read in another
+    The attributes of these, of `link` and of `iframe` go too. The tree that a parser makes of it is
+    the same but for those. What a parser may read in another
     way is left alone: a script that holds `<!--`, an `svg` that holds more than shapes, whatever
     else stands in `svg`, `math`, `select` or `template`, and all that follows a `plaintext` or
     `frameset`.
