@@ -63,7 +63,7 @@ SLIM = {
     "attributes of frames": ("<iframe src=a>b</iframe>c", "<iframe>b</iframe>c"),
     "attributes in a drawing": (
         "<svg c ><link d=e></svg><link g>h<svg a=b /><link i>",
-        "<svg><link d=e></svg><link>h<svg/><link>",
+        "<svg><link d=e></svg><link>h<svg/><link i>",
     ),
     "attributes in a template": (
         "<template><link a></template><select><link b></select><link c>d",
