@@ -164,7 +164,7 @@ static Outcome decide(Rules *rules)
         keep_by_score(rules);
         keep_whole(rules);
         keep_code(rules);
-        if (drop_twins(rules) != READ)
+        if (keep_alike(rules) != READ || drop_twins(rules) != READ)
             return NO_MEMORY;
         drop_lone_headings(rules);
         keep_headline(rules);
@@ -187,7 +187,8 @@ static bool are_words(const RuleWord *words, size_t count, size_t shortest)
 static bool are_tables(const RuleTables *tables)
 {
     return tables->max_share >= 0 && tables->max_share <= PERCENT && tables->max_linked >= 0
-           && tables->max_linked <= PERCENT && are_words(tables->attributes, RULE_ATTRIBUTES, 3)
+           && tables->max_linked <= PERCENT && tables->alike > 0 && tables->steps > 0
+           && tables->steps <= MOST_STEPS && are_words(tables->attributes, RULE_ATTRIBUTES, 3)
            && are_words(&tables->found_later, 1, 1) && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
 }
 

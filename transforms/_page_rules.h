@@ -26,10 +26,13 @@ typedef struct {
     int64_t max_share, max_linked; /* percent */
     int64_t long_text, min_text;   /* visible bytes */
     int64_t reach;                 /* blocks */
+    int64_t paragraph, max_links;  /* visible bytes; parts of `LINKED_UNIT` */
+    int64_t alike, steps;          /* kept paragraphs, and elements around one */
     int64_t linked;                /* the measure that is the share of a block in links */
     int64_t meant[MEANT];          /* measures of texts that may repeat others, from the last one */
     uint64_t seed;                 /* a secret of the process, so that nobody can make texts collide */
     RuleWord attributes[RULE_ATTRIBUTES]; /* with the space before and the quote behind */
+    RuleWord class_name; /* as these */
     RuleWord found_later;
     RuleWord hiding[HIDING][2]; /* properties and what hides */
     RuleWord roles[ROLES];
@@ -103,6 +106,13 @@ typedef struct {
 
 /* The first attribute from a place on, in a tag that ends at `stop`, as `ATTRIBUTE` of dom.py finds it. */
 bool next_attribute(const uint8_t *source, size_t at, size_t stop, Attribute *found);
+
+/* _page_alike.c */
+
+enum { MOST_STEPS = 8 };
+
+/* Writes over `layouts`. */
+Outcome keep_alike(const Rules *rules);
 
 /* _page_twins.c */
 

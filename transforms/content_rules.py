@@ -6,6 +6,8 @@
 - **Wholes.** A table of data, a listing of code, a definition list and a list of links are kept or
   left out whole, by most of their text.
 - **Code.** A listing between kept texts stays.
+- **Alike.** A paragraph stays that stands as several kept ones do: the same elements, of the same
+  classes, up to one around them all. So the end of an article is not lost for what follows it.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
   heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
@@ -13,6 +15,8 @@
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +35,14 @@ HEADLINE_REACH = 15
 """Blocks (bylines, dates, buttons) between a headline and the content."""
 MAX_LINKED = 60
 """Percent of a list's text in links above which it is a list of links."""
+PARAGRAPH = 100
+"""Visible bytes from which a text is a paragraph that may be kept for others."""
+MAX_LINKS = 16
+"""64ths of a paragraph in links above which it may not."""
+ALIKE = 4
+"""Kept paragraphs that keep one that stands as they do."""
+STEPS = 4
+"""Elements up to the one around all that are compared."""
 MEANT = ("td th", "pre code", "blockquote q")
 """Groups of tags (`tag_bit`) whose texts repeat others on purpose: cells, code and quotes."""
 
@@ -42,7 +54,7 @@ _LAYOUT_INSIDE = code_table(
 _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
-_ROLE, _HIDDEN, _STYLE = b"role", b"hidden", b"style"
+_ROLE, _HIDDEN, _STYLE, _CLASS = b"role", b"hidden", b"style", b"class"
 _MAY_HIDE = re.compile(rb' (?:%b|%b|%b)="' % (_ROLE, _HIDDEN, _STYLE))
 _ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
 _UNTIL_FOUND = b"until-found"
@@ -151,6 +163,48 @@ def keep_code(dom: Dom, blocks: Blocks, keep: Flags) -> None:
         behind = texts[np.searchsorted(texts, end) : np.searchsorted(texts, end) + 1]
         if len(before) and len(behind) and keep[before[0]] and keep[behind[0]]:
             keep[begin:end] = True
+
+
+def keep_alike(
+    dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags, chrome: Flags
+) -> None:
+    """Keeps paragraphs that stand as others do that are kept.
+
+    Args:
+        dom: The page.
+        blocks: Its blocks.
+        linked: Share of each block that is in links, in 64ths.
+        keep: Which blocks are kept; is changed.
+        chrome: Which are sure chrome.
+    """
+    paragraphs = (blocks.size >= PARAGRAPH) & (linked <= MAX_LINKS)
+    wanted = np.flatnonzero(paragraphs & ~keep & ~chrome).tolist()
+    kept = np.flatnonzero(paragraphs & keep).tolist()
+    if not wanted or len(kept) < ALIKE:
+        return
+    names: dict[int, tuple[int, bytes]] = {}
+
+    def name_of(tag: int) -> tuple[int, bytes]:
+        if tag not in names:
+            attributes = ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag])
+            names[tag] = int(dom.tags[tag]), dict(attributes).get(_CLASS, b"")
+        return names[tag]
+
+    def places(block: int) -> Iterator[tuple[Any, ...]]:
+        """Each of the nearest elements around a block's own, and what leads to it."""
+        tag = int(blocks.first[block])
+        tag = tag if dom.tags[tag] > 0 else int(dom.parents[tag])
+        path: tuple[Any, ...] = ()
+        for _ in range(STEPS):
+            if tag < 0:
+                return
+            path = (*path, name_of(tag))
+            tag = int(dom.parents[tag])
+            yield tag, path
+
+    counts = Counter(place for block in kept for place in places(block))
+    for block in wanted:
+        keep[block] = any(counts[place] >= ALIKE for place in places(block))
 
 
 def drop_lone_headings(dom: Dom, blocks: Blocks, keep: Flags) -> None:

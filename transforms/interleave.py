@@ -16,8 +16,9 @@ Reading order is document order. Text nodes are blocks, and their light markup i
 An image ends the node it stands in, which goes on behind it; in a table of data it follows its row,
 so that rows stay whole. An image in `noscript` that repeats its lazy twin, or any other image of
 the page, is left out, and so is a text in `noscript` that stands elsewhere too or asks for
-JavaScript. Images without an http or https URL (data URIs, inline SVG), spacers by file name and
-images declared one pixel wide or high are no nodes.
+JavaScript. A figure without a picture whose microdata names one has that. Images without an http or
+https URL (data URIs, inline SVG), spacers by file name and images declared one pixel wide or high
+are no nodes.
 """
 
 import math
@@ -32,6 +33,7 @@ from transforms.blocks import Walker
 from transforms.content_model import ContentModel
 from transforms.dom import Dom, parse_html
 from transforms.image_edges import link_images
+from transforms.image_objects import show_image_objects
 from transforms.main_content import select_content
 from transforms.urls import normalize_url, resolve_url
 
@@ -40,7 +42,7 @@ _LONGEST_REQUEST = 300
 """Characters up to which a text in `noscript` that names JavaScript only asks for it."""
 
 
-STEP_VERSION = 3
+STEP_VERSION = 4
 """Changes when the same page gives other nodes."""
 
 
@@ -165,6 +167,8 @@ def extract_page(
         if backend != "lexbor":
             raise
         dom = parse_html(html, "beautifulsoup")
+    base = _base_url(dom, url)
+    dom = show_image_objects(dom, base)
     if monotonic() > deadline:
         raise PageDeadlineError(f"parsing took over {config.max_seconds} s")
     characters = count = 0
@@ -181,7 +185,6 @@ def extract_page(
     content = select_content(dom, model)
     if monotonic() > deadline:
         raise PageDeadlineError(f"reading took over {config.max_seconds} s")
-    base = _base_url(dom, url)
     walker = Walker(dom, content, base, config.max_alt_characters, deadline, emit=check)
     nodes = merge_twins(dom, walker.walk())
     link_images(nodes)

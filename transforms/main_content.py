@@ -29,6 +29,7 @@ from transforms.content_rules import (
     Flags,
     drop_lone_headings,
     drop_twins,
+    keep_alike,
     keep_code,
     keep_headline,
     keep_whole,
@@ -76,8 +77,10 @@ def decide(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], chrome: Flags) ->
         return ~chrome
     threshold = min(THRESHOLD, float(scores[blocks.size > 0].max(initial=-100.0)) - BELOW_BEST)
     keep = (scores > threshold) & ~chrome
-    keep_whole(dom, blocks, blocks.measures[:, LINKED_SHARE].astype(np.int64), keep)
+    linked = blocks.measures[:, LINKED_SHARE].astype(np.int64)
+    keep_whole(dom, blocks, linked, keep)
     keep_code(dom, blocks, keep)
+    keep_alike(dom, blocks, linked, keep, chrome)
     drop_twins(dom, blocks, keep)
     drop_lone_headings(dom, blocks, keep)
     keep_headline(dom, blocks, keep, chrome)

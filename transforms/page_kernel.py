@@ -203,6 +203,10 @@ def _rule_tables() -> bytes:
         rules.LONG,
         main_content.MIN_TEXT,
         rules.HEADLINE_REACH,
+        rules.PARAGRAPH,
+        rules.MAX_LINKS,
+        rules.ALIKE,
+        rules.STEPS,
         LINKED_SHARE,
         *(2 * BITS - tag_bit(names) for names in rules.MEANT),
     ]
@@ -227,7 +231,7 @@ def _rule_tables() -> bytes:
             np.array([main_content.THRESHOLD, main_content.BELOW_BEST]).tobytes(),
             np.array(numbers, np.int64).tobytes(),
             (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
-            _rule_words([b' %b="' % name for name in attributes], 3),
+            _rule_words([b' %b="' % name for name in (*attributes, rules._CLASS)], 4),
             _rule_words([rules._UNTIL_FOUND], 1),
             _rule_words([word for pair in rules._HIDING for word in pair], 4),
             _rule_words(rules._ROLES, 16),

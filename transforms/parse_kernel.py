@@ -1,8 +1,8 @@
 """What the page kernel does with a source: limits it, empties it, and has lexbor parse it.
 
-It empties scripts, styles and drawings (`slim`), which nobody reads from the tree and which are more
-than half of what a page weighs, and counts and limits what would cost the square of a page's length
-(`count_tags`, `limit_depth`). All three are here as `html_parsers.py` describes them.
+It empties scripts, styles and drawings (`slim`), which nobody reads from the tree and which are
+more than half of what a page weighs, and counts and limits what would cost the square of a page's
+length (`count_tags`, `limit_depth`). All three are here as `html_parsers.py` describes them.
 
 `lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
 

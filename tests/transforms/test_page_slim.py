@@ -254,9 +254,10 @@ ZONES = [
 OTHERS = [
     "<svg/>", "<script/>", "<script ", "<Style\t>", "<option>", "<table>", "<tr><td>", "<col>",
     "<frame>", "<noframes>", "<plaintext>", "<head>", "<body>", "<p>", "<b>", "<a>", "<button>",
-    "<input>", "<link>", "<link a='b'/>", "<iframe a>", "<svg b=c>", "<script d=e/>", "<image>", "<![CDATA[", "<!doctype ", "<?php ", "<!-->", "<!--->", "<p a='",
+    "<input>", "<image>", "<![CDATA[", "<!doctype ", "<?php ", "<!-->", "<!--->", "<p a='",
     '<p a="', "<", "</", "-", "=", "'", '"', "a", " ", "\x00", "&lt;", "\r\n", "<mtext>",
-    "<mglyph>", "<form>", "<textarea ",
+    "<link>", "<link a='b'/>", "<iframe a>", "<svg b=c>", "<script d=e/>", "<mglyph>", "<form>",
+    "<textarea ",
 ]  # fmt: skip
 SHAPES = [
     "<path d='M0'/>", "<path>", "</path>", "<g>", "</g>", "<g/>", "<g a=b/>", "<use/>",
