@@ -73,14 +73,14 @@ class BlockWriter:
         buffer = self.buffer
         if not buffer:
             return
-        raw = "".join(buffer)
-        clean = _clean_piece if len(buffer) == 1 else clean_text
+        single = len(buffer) == 1
+        raw = buffer[0] if single else "".join(buffer)
         buffer.clear()
         if BREAK not in raw:
-            text = clean(raw)
-            if text:
+            if text := _clean_piece(raw) if single else clean_text(raw):
                 self.add(text)
             return
+        clean = _clean_piece if single else clean_text
         paragraph: list[str] = []
         for line in (*map(clean, raw.split(BREAK)), ""):
             if line:
@@ -123,7 +123,7 @@ class BlockWriter:
 
     def put(self, role: str, text: str) -> None:
         """Adds a text node."""
-        self.keep(Block(Node("text", role, text=text), -1, self.noscript))
+        self.keep(Block(Node("text", role, text), -1, self.noscript))
 
     def keep(self, block: Block) -> None:
         """Adds a block."""

@@ -68,7 +68,7 @@ class Walker(BlockWriter):
                 raise PageDeadlineError("its blocks took too long")
             while stack and stack[-1][0] <= tag:
                 stack.pop()[1]()
-            if ends_line:
+            if ends_line and buffer:
                 self.end_line()
             if code:
                 skip_to = _OPENERS[code](self, tag)

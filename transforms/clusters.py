@@ -286,18 +286,23 @@ class _Near:
         a, b = at[self.a], at[self.b]
         apart = a != b
         near = _Near(a[apart], b[apart], self.known[apart])
-        similar = near.look_up(at[component[own]], ids.take(pa.array(own)), compare)
+        similar = near.look_up(
+            at[component[own]], ids.take(pa.array(own)), compare, min_similarity
+        )
         leader, similarity = cut_chains(at[component[own]], near.a, near.b, similar, min_similarity)
         return own[leader][at], similarity[at]
 
-    def look_up(self, component: Indices, ids: pa.Array, compare: Compare) -> Similarity:
+    def look_up(
+        self, component: Indices, ids: pa.Array, compare: Compare, min_similarity: float
+    ) -> Similarity:
         """The similarity of pairs of nodes: that of their edge, else what `compare` says.
 
-        It is asked once, and only of components with a node that has no edge to the best.
+        It is asked once, and only of components with a node that does not follow the best by an
+        edge of its own.
         """
         low, high = np.minimum(self.a, self.b), np.maximum(self.a, self.b)
         has_edge = np.zeros(len(component), bool)
-        has_edge[high[component[high] == low]] = True
+        has_edge[high[(component[high] == low) & (self.known >= min_similarity)]] = True
         has_edge[component] = True
         is_star = np.ones(len(component), bool)
         is_star[component[~has_edge]] = False

@@ -67,12 +67,11 @@ def _is_prose(node: Node) -> bool:
     )
 
 
-def _is_paragraph(node: Node) -> bool:
-    text = node.text
-    if not text or node.role not in _PARAGRAPHS:
-        return False
-    return len(text) >= MIN_PARAGRAPH or (
-        len(text) >= MIN_PARAGRAPH // 2 and _UNSPACED.search(text) is not None
+def _is_paragraph(text: str | None) -> bool:
+    """Whether a text of one of the roles `_PARAGRAPHS` is long enough."""
+    length = len(text) if text else 0
+    return length >= MIN_PARAGRAPH or (
+        length >= MIN_PARAGRAPH // 2 and _UNSPACED.search(text or "") is not None
     )
 
 
@@ -197,10 +196,11 @@ def _nearest_paragraphs(nodes: list[Node], captions: set[int]) -> list[int | Non
     """Of each paragraph, the texts before it, and its position."""
     texts = 0
     for position, node in enumerate(nodes):
-        if node.kind == "image":
+        role = node.role
+        if role == "image":
             images.append((texts, len(paragraphs)))
-        elif node.role != "caption" and position not in captions:
-            if _is_paragraph(node):
+        elif role != "caption" and position not in captions:
+            if role in _PARAGRAPHS and _is_paragraph(node.text):
                 paragraphs.append((texts, position))
             texts += 1
     nearest: list[int | None] = []
