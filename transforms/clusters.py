@@ -286,9 +286,7 @@ class _Near:
         a, b = at[self.a], at[self.b]
         apart = a != b
         near = _Near(a[apart], b[apart], self.known[apart])
-        similar = near.look_up(
-            at[component[own]], ids.take(pa.array(own)), compare, min_similarity
-        )
+        similar = near.look_up(at[component[own]], ids.take(pa.array(own)), compare, min_similarity)
         leader, similarity = cut_chains(at[component[own]], near.a, near.b, similar, min_similarity)
         return own[leader][at], similarity[at]
 
