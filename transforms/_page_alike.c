@@ -15,7 +15,8 @@ typedef struct {
 
 /* An element around a paragraph, and the names that lead from it to the paragraph, the last one first. */
 typedef struct {
-    int32_t element, steps;
+    int64_t steps;
+    int32_t element;
     int32_t names[MOST_STEPS]; /* zeros behind them */
     uint32_t count;           /* of kept paragraphs */
 } Place;
@@ -76,7 +77,7 @@ static int32_t name_of(Alike *alike, size_t tag)
 static size_t place_slot(const Alike *alike, const Place *place)
 {
     uint64_t hash = alike->rules->tables->seed;
-    for (int32_t nth = 0; nth < place->steps; nth++)
+    for (int64_t nth = 0; nth < place->steps; nth++)
         hash = mix(hash ^ (uint64_t)place->names[nth], 0x9e3779b97f4a7c15u);
     hash = mix(hash ^ (uint64_t)place->element, 0xff51afd7ed558ccdu ^ (uint64_t)place->steps);
     size_t slot = hash & (alike->slot_count - 1);
@@ -96,16 +97,22 @@ static int64_t own_element(const Rules *rules, size_t block)
     return rules->page->tags[tag] > 0 ? tag : rules->page->parents[tag];
 }
 
+/* Goes from a place, or from a block's own element, to the next one outward; false where there is none. */
+static bool step_out(Alike *alike, int64_t *tag, Place *place)
+{
+    if (*tag < 0 || place->steps == alike->rules->tables->steps)
+        return false;
+    place->names[place->steps++] = name_of(alike, (size_t)*tag);
+    *tag = alike->rules->page->parents[*tag];
+    place->element = (int32_t)*tag;
+    return true;
+}
+
 /* Counts the places of a kept paragraph; there is room for all. */
 static void add_kept(Alike *alike, size_t block)
 {
     Place place = {0};
-    int64_t tag = own_element(alike->rules, block);
-    for (size_t nth = 0; nth < (size_t)alike->rules->tables->steps && tag >= 0; nth++) {
-        place.names[nth] = name_of(alike, (size_t)tag);
-        tag = alike->rules->page->parents[tag];
-        place.element = (int32_t)tag;
-        place.steps++;
+    for (int64_t tag = own_element(alike->rules, block); step_out(alike, &tag, &place);) {
         size_t slot = place_slot(alike, &place);
         if (!alike->place_slots[slot]) {
             alike->places[alike->place_count++] = place;
@@ -119,12 +126,7 @@ static void add_kept(Alike *alike, size_t block)
 static bool is_alike(Alike *alike, size_t block)
 {
     Place place = {0};
-    int64_t tag = own_element(alike->rules, block);
-    for (size_t nth = 0; nth < (size_t)alike->rules->tables->steps && tag >= 0; nth++) {
-        place.names[nth] = name_of(alike, (size_t)tag);
-        tag = alike->rules->page->parents[tag];
-        place.element = (int32_t)tag;
-        place.steps++;
+    for (int64_t tag = own_element(alike->rules, block); step_out(alike, &tag, &place);) {
         int32_t number = alike->place_slots[place_slot(alike, &place)];
         if (number && alike->places[number - 1].count >= (uint64_t)alike->rules->tables->alike)
             return true;
