@@ -16,9 +16,9 @@ Reading order is document order. Text nodes are blocks, and their light markup i
 An image ends the node it stands in, which goes on behind it; in a table of data it follows its row,
 so that rows stay whole. An image in `noscript` that repeats its lazy twin, or any other image of
 the page, is left out, and so is a text in `noscript` that stands elsewhere too or asks for
-JavaScript. A figure without a picture whose microdata names one has that. Images without an http or
-https URL (data URIs, inline SVG), spacers by file name and images declared one pixel wide or high
-are no nodes.
+JavaScript. Of two images in a row that are one picture in two sizes, the first stays. A figure
+without a picture whose microdata names one has that. Images without an http or https URL (data
+URIs, inline SVG), spacers by file name and images declared one pixel wide or high are no nodes.
 """
 
 import math
@@ -34,6 +34,7 @@ from transforms.content_model import ContentModel
 from transforms.dom import Dom, parse_html
 from transforms.image_edges import link_images
 from transforms.image_objects import show_image_objects
+from transforms.layout_twins import drop_layout_twins
 from transforms.main_content import select_content
 from transforms.urls import normalize_url, resolve_url
 
@@ -186,6 +187,6 @@ def extract_page(
     if monotonic() > deadline:
         raise PageDeadlineError(f"reading took over {config.max_seconds} s")
     walker = Walker(dom, content, base, config.max_alt_characters, deadline, emit=check)
-    nodes = merge_twins(dom, walker.walk())
+    nodes = drop_layout_twins(merge_twins(dom, walker.walk()))
     link_images(nodes)
     return Page(dom, base, nodes)
