@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     int64_t steps;
     int32_t element;
+    bool has_class; /* whether one of the names has */
     int32_t names[MOST_STEPS]; /* zeros behind them */
     uint32_t count;           /* of kept paragraphs */
 } Place;
@@ -32,8 +33,17 @@ typedef struct {
 
 static bool is_paragraph(const Rules *rules, size_t block)
 {
-    return rules->blocks->size[block] >= rules->tables->paragraph
-           && measures_of(rules, block)[rules->tables->linked] <= (float)rules->tables->max_links;
+    const float *measures = measures_of(rules, block);
+    bool is_part = false;
+    for (int nth = 0; nth < PARTS; nth++)
+        is_part |= measures[rules->blocks->width - (size_t)rules->tables->parts[nth]] > 0;
+    return rules->blocks->size[block] >= rules->tables->paragraph && !is_part
+           && measures[rules->tables->linked] <= (float)rules->tables->max_links;
+}
+
+static bool is_wanted(const Rules *rules, size_t block)
+{
+    return !rules->keep[block] && !rules->chrome[block] && is_paragraph(rules, block);
 }
 
 static Name read_name(const Rules *rules, size_t tag)
@@ -102,7 +112,9 @@ static bool step_out(Alike *alike, int64_t *tag, Place *place)
 {
     if (*tag < 0 || place->steps == alike->rules->tables->steps)
         return false;
-    place->names[place->steps++] = name_of(alike, (size_t)*tag);
+    int32_t name = name_of(alike, (size_t)*tag);
+    place->names[place->steps++] = name;
+    place->has_class |= alike->names[name - 1].length > 0;
     *tag = alike->rules->page->parents[*tag];
     place->element = (int32_t)*tag;
     return true;
@@ -113,6 +125,8 @@ static void add_kept(Alike *alike, size_t block)
 {
     Place place = {0};
     for (int64_t tag = own_element(alike->rules, block); step_out(alike, &tag, &place);) {
+        if (!place.has_class)
+            continue;
         size_t slot = place_slot(alike, &place);
         if (!alike->place_slots[slot]) {
             alike->places[alike->place_count++] = place;
@@ -127,7 +141,7 @@ static bool is_alike(Alike *alike, size_t block)
 {
     Place place = {0};
     for (int64_t tag = own_element(alike->rules, block); step_out(alike, &tag, &place);) {
-        int32_t number = alike->place_slots[place_slot(alike, &place)];
+        int32_t number = place.has_class ? alike->place_slots[place_slot(alike, &place)] : 0;
         if (number && alike->places[number - 1].count >= (uint64_t)alike->rules->tables->alike)
             return true;
     }
@@ -138,10 +152,10 @@ Outcome keep_alike(const Rules *rules)
 {
     size_t kept = 0, wanted = 0, slot_count = FIRST_SLOTS, steps = (size_t)rules->tables->steps;
     for (size_t block = 0; block < rules->blocks->count; block++)
-        if (is_paragraph(rules, block)) {
-            kept += rules->keep[block];
-            wanted += !rules->keep[block] && !rules->chrome[block];
-        }
+        if (rules->keep[block])
+            kept += is_paragraph(rules, block);
+        else
+            wanted += is_wanted(rules, block);
     if (!wanted || kept < (size_t)rules->tables->alike)
         return READ;
     while (slot_count < 2 * steps * (kept + wanted))
@@ -159,7 +173,7 @@ Outcome keep_alike(const Rules *rules)
                 add_kept(&alike, block);
         /* None of those that are wanted is counted, so they may be kept at once. */
         for (size_t block = 0; block < rules->blocks->count; block++)
-            if (!rules->keep[block] && !rules->chrome[block] && is_paragraph(rules, block))
+            if (is_wanted(rules, block))
                 rules->keep[block] = is_alike(&alike, block);
     }
     free(alike.names);

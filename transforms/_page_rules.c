@@ -189,7 +189,8 @@ static bool are_tables(const RuleTables *tables)
     return tables->max_share >= 0 && tables->max_share <= PERCENT && tables->max_linked >= 0
            && tables->max_linked <= PERCENT && tables->alike > 0 && tables->steps > 0
            && tables->steps <= MOST_STEPS && are_words(tables->attributes, RULE_ATTRIBUTES, 3)
-           && are_words(&tables->found_later, 1, 1) && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
+           && are_words(&tables->class_name, 1, 3) && are_words(&tables->found_later, 1, 1)
+           && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
 }
 
 /* Whether blocks have the measures that the rules ask for. */
@@ -198,6 +199,8 @@ static bool have_measures(const RuleTables *tables, const RuledBlocks *blocks)
     bool have = (uint64_t)tables->linked < blocks->width;
     for (int nth = 0; nth < MEANT; nth++)
         have &= (uint64_t)tables->meant[nth] - 1 < blocks->width;
+    for (int nth = 0; nth < PARTS; nth++)
+        have &= (uint64_t)tables->parts[nth] - 1 < blocks->width;
     return have;
 }
 

@@ -12,7 +12,7 @@ enum {
     IS_TABLE = 128, IS_LAYOUT = 256, IS_FURNITURE = 512, LEVEL_SHIFT = 12,
 };
 
-enum { RULE_WORD = 15, ROLES = 16, HIDING = 2, MEANT = 3, LINKED_UNIT = 64, PERCENT = 100, LEAST_SCORE = -100 };
+enum { RULE_WORD = 15, ROLES = 16, HIDING = 2, MEANT = 3, PARTS = 4, LINKED_UNIT = 64, PERCENT = 100, LEAST_SCORE = -100 };
 enum { ROLE, HIDDEN, STYLE, RULE_ATTRIBUTES };
 
 typedef struct {
@@ -30,9 +30,10 @@ typedef struct {
     int64_t alike, steps;          /* kept paragraphs, and elements around one */
     int64_t linked;                /* the measure that is the share of a block in links */
     int64_t meant[MEANT];          /* measures of texts that may repeat others, from the last one */
+    int64_t parts[PARTS];          /* measures of texts that are parts of a whole, as these */
     uint64_t seed;                 /* a secret of the process, so that nobody can make texts collide */
     RuleWord attributes[RULE_ATTRIBUTES]; /* with the space before and the quote behind */
-    RuleWord class_name; /* as these */
+    RuleWord class_name;                  /* as these */
     RuleWord found_later;
     RuleWord hiding[HIDING][2]; /* properties and what hides */
     RuleWord roles[ROLES];

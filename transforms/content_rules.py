@@ -7,7 +7,8 @@
   left out whole, by most of their text.
 - **Code.** A listing between kept texts stays.
 - **Alike.** A paragraph stays that stands as several kept ones do: the same elements, of the same
-  classes, up to one around them all. So the end of an article is not lost for what follows it.
+  classes, one of which says something, up to an element around them all. So the end of an article
+  is not lost for what follows it. Parts of wholes are left alone.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
   heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
@@ -43,6 +44,8 @@ ALIKE = 4
 """Kept paragraphs that keep one that stands as they do."""
 STEPS = 4
 """Elements up to the one around all that are compared."""
+PARTS = ("li", "td th", "dl", "pre code")
+"""Groups of tags whose texts are parts of a whole."""
 MEANT = ("td th", "pre code", "blockquote q")
 """Groups of tags (`tag_bit`) whose texts repeat others on purpose: cells, code and quotes."""
 
@@ -178,29 +181,37 @@ def keep_alike(
         chrome: Which are sure chrome.
     """
     paragraphs = (blocks.size >= PARAGRAPH) & (linked <= MAX_LINKS)
+    for names in PARTS:
+        paragraphs &= ~is_around(blocks, tag_bit(names))
     wanted = np.flatnonzero(paragraphs & ~keep & ~chrome).tolist()
     kept = np.flatnonzero(paragraphs & keep).tolist()
     if not wanted or len(kept) < ALIKE:
         return
-    names: dict[int, tuple[int, bytes]] = {}
+    # Numbers for names, so that long ones are compared once.
+    numbers: dict[tuple[int, bytes], int] = {}
+    name_of: dict[int, tuple[int, bool]] = {}
 
-    def name_of(tag: int) -> tuple[int, bytes]:
-        if tag not in names:
-            attributes = ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag])
-            names[tag] = int(dom.tags[tag]), dict(attributes).get(_CLASS, b"")
-        return names[tag]
+    def read_name(tag: int) -> tuple[int, bool]:
+        attributes = ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag])
+        named = dict(attributes).get(_CLASS, b"")
+        return numbers.setdefault((int(dom.tags[tag]), named), len(numbers)), bool(named)
 
-    def places(block: int) -> Iterator[tuple[Any, ...]]:
-        """Each of the nearest elements around a block's own, and what leads to it."""
+    def places(block: int) -> Iterator[tuple[int, ...]]:
+        """Each of the nearest elements around a block's own, and the names that lead to it."""
         tag = int(blocks.first[block])
         tag = tag if dom.tags[tag] > 0 else int(dom.parents[tag])
-        path: tuple[Any, ...] = ()
+        path: tuple[int, ...] = ()
+        has_class = False
         for _ in range(STEPS):
             if tag < 0:
                 return
-            path = (*path, name_of(tag))
+            if tag not in name_of:
+                name_of[tag] = read_name(tag)
+            number, is_named = name_of[tag]
+            path, has_class = (*path, number), has_class or is_named
             tag = int(dom.parents[tag])
-            yield tag, path
+            if has_class:
+                yield tag, *path
 
     counts = Counter(place for block in kept for place in places(block))
     for block in wanted:

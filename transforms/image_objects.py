@@ -1,5 +1,7 @@
 """Figures that name their picture as the item they are about, and hold no picture."""
 
+import re
+
 import numpy as np
 
 from transforms.dom import Dom, code_table
@@ -7,7 +9,7 @@ from transforms.html_parsers import escape_text
 from transforms.image_sources import picture_file
 
 _IMAGES = code_table("img amp-img picture")
-_TYPE = "/ImageObject"
+_TYPE = re.compile(r"(?:^|\s)https?://schema\.org/ImageObject(?:$|\s)")
 
 
 def show_image_objects(dom: Dom, base: str) -> Dom:
@@ -29,14 +31,15 @@ def show_image_objects(dom: Dom, base: str) -> Dom:
     pieces: list[bytes] = []
     copied = 0
     for figure in dom.positions("figure"):
-        item = dom.attribute(figure, "itemid")
-        if not item or not dom.attribute(figure, "itemtype").endswith(_TYPE):
+        item = dom.attribute(figure, "itemid").strip()
+        if not item or not _TYPE.search(dom.attribute(figure, "itemtype")):
             continue
         inside = dom.tags[figure : dom.closes[figure]]
         if _IMAGES[np.maximum(inside, 0)].any() or picture_file(item, base) is None:
             continue
         start = int(dom.stops[figure])
         file = escape_text(item).replace('"', "&quot;")
-        pieces += dom.source[copied:start], f'<img src="{file}">'.encode()
+        # As a lazy picture, whose twin in a `noscript` is found.
+        pieces += dom.source[copied:start], f'<img data-src="{file}">'.encode()
         copied = start
     return Dom(b"".join((*pieces, dom.source[copied:]))) if pieces else dom

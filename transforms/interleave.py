@@ -169,7 +169,7 @@ def extract_page(
             raise
         dom = parse_html(html, "beautifulsoup")
     base = _base_url(dom, url)
-    dom = show_image_objects(dom, base)
+    shown = show_image_objects(dom, base)
     if monotonic() > deadline:
         raise PageDeadlineError(f"parsing took over {config.max_seconds} s")
     characters = count = 0
@@ -183,10 +183,10 @@ def extract_page(
         if characters > config.max_characters:
             raise PageTooLargeError(f"more than {config.max_characters} characters of text")
 
-    content = select_content(dom, model)
+    content = select_content(shown, model)
     if monotonic() > deadline:
         raise PageDeadlineError(f"reading took over {config.max_seconds} s")
-    walker = Walker(dom, content, base, config.max_alt_characters, deadline, emit=check)
-    nodes = drop_layout_twins(merge_twins(dom, walker.walk()))
+    walker = Walker(shown, content, base, config.max_alt_characters, deadline, emit=check)
+    nodes = drop_layout_twins(merge_twins(shown, walker.walk()))
     link_images(nodes)
     return Page(dom, base, nodes)

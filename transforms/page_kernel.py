@@ -208,7 +208,7 @@ def _rule_tables() -> bytes:
         rules.ALIKE,
         rules.STEPS,
         LINKED_SHARE,
-        *(2 * BITS - tag_bit(names) for names in rules.MEANT),
+        *(2 * BITS - tag_bit(names) for names in (*rules.MEANT, *rules.PARTS)),
     ]
     attributes = (rules._ROLE, rules._HIDDEN, rules._STYLE)
     # In the order of the kernel's bits.

@@ -37,10 +37,9 @@ def slim(source: bytes) -> bytes:
     """A page's source without what stands in its scripts, styles and drawings.
 
     The attributes of these, of `link` and of `iframe` go too. The tree that a parser makes of it is
-    the same but for those. What a parser may read in another
-    way is left alone: a script that holds `<!--`, an `svg` that holds more than shapes, whatever
-    else stands in `svg`, `math`, `select` or `template`, and all that follows a `plaintext` or
-    `frameset`.
+    the same but for those. What a parser may read in another way is left alone: a script that holds
+    `<!--`, an `svg` that holds more than shapes, whatever else stands in `svg`, `math`, `select` or
+    `template`, and all that follows a `plaintext` or `frameset`.
     """
     return _page_kernel.slim(source)
 

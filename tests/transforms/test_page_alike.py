@@ -64,6 +64,30 @@ def test_boxes_are_compared_up_to_a_few(boxes: int) -> None:
     assert is_rescued(one.format(text(9)), one=one) == (boxes < STEPS)
 
 
+def test_a_class_must_say_something() -> None:
+    one = "<section><p>{}</p></section>"
+    assert not is_rescued(one.format(text(9)), one=one)
+    assert not is_rescued(f"<p>{text(9)}</p>", one="<p>{}</p>")
+    named = one.replace("section>", "section class=b>", 1)
+    assert is_rescued(named.format(text(9)), one=named)
+
+
+@pytest.mark.parametrize("part", ["li", "td", "th", "dd", "code", "pre"])
+def test_parts_of_wholes_are_left_alone(part: str) -> None:
+    around = {"li": "ul", "td": "table><tr", "th": "table><tr", "dd": "dl"}.get(part, "div")
+    one = f"<div class=b><{around}><{part} class=a><p class=c>{{}}</p></{part}></div></table>"
+    assert not is_rescued(one.format(text(9)), one=one)
+
+
+def test_hidden_paragraphs_stay_hidden_beside_rescued_ones() -> None:
+    others = "".join(f"<p class=a>{text(number)}</p>" for number in range(3 * ALIKE))
+    last = "".join(
+        f"<p class=a {extra}>{text(99)}{extra}</p>" for extra in ("hidden", "", "hidden")
+    )
+    scores = [5.0] * 3 * ALIKE + [-5.0] * 3
+    assert settled(f"<div>{others}{last}</div>", *scores)[1][-3:] == [False, True, False]
+
+
 def test_a_rescued_twin_goes() -> None:
     one = "<div class=c><p class=a>{}</p></div>"
     assert not is_rescued(one.format(text(0)), one=one)
