@@ -50,13 +50,11 @@ static Name read_name(const Rules *rules, size_t tag)
 {
     const Page *page = rules->page;
     Name name = {.code = page->tags[tag], .value = page->source};
-    size_t at = (size_t)page->starts[tag], stop = (size_t)page->stops[tag];
-    for (Attribute found; next_attribute(page->source, at, stop, &found); at = found.closing + 1)
-        if (is_word(&rules->tables->class_name, page->source + found.begin, found.value - found.begin)) {
-            /* Of two, the last one, as in a dictionary. */
-            name.value = page->source + found.value;
-            name.length = found.closing - found.value;
-        }
+    Attribute found;
+    if (find_attribute(page, tag, &rules->tables->class_name, &found)) {
+        name.value = page->source + found.value;
+        name.length = found.closing - found.value;
+    }
     uint64_t hash = rules->tables->seed ^ (uint64_t)name.code;
     for (size_t nth = 0; nth < name.length; nth += 8)
         hash = mix(hash ^ 0x9e3779b97f4a7c15u,

@@ -203,6 +203,19 @@ bool next_attribute(const uint8_t *source, size_t at, size_t stop, Attribute *fo
     return false;
 }
 
+bool find_attribute(const Page *page, size_t tag, const RuleWord *name, Attribute *found)
+{
+    const uint8_t *source = page->source;
+    size_t at = (size_t)page->starts[tag], stop = (size_t)page->stops[tag];
+    bool is_there = false;
+    for (Attribute each; next_attribute(source, at, stop, &each); at = each.closing + 1)
+        if (is_word(name, source + each.begin, each.value - each.begin)) {
+            *found = each;
+            is_there = true;
+        }
+    return is_there;
+}
+
 /* Whether an attribute of a tag makes it chrome. */
 static bool is_chrome_by_attributes(const Rules *rules, size_t tag)
 {

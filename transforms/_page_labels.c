@@ -137,17 +137,12 @@ uint8_t signs_of(const Pictures *pictures, size_t picture)
 /* A tag and the value of its class, the last one; NULL, and no error, where there is none. */
 static PyObject *new_class(const Page *page, size_t tag, const RuleWord *name)
 {
-    const uint8_t *source = page->source;
-    size_t at = (size_t)page->starts[tag], begin = 0, end = 0;
-    for (Attribute found; next_attribute(source, at, (size_t)page->stops[tag], &found); at = found.closing + 1)
-        if (is_word(name, source + found.begin, found.value - found.begin)) {
-            begin = found.value;
-            end = found.closing;
-        }
-    if (begin == end)
+    Attribute found;
+    if (!find_attribute(page, tag, name, &found) || found.value == found.closing)
         return NULL;
-    const char *value = (const char *)source + begin;
-    PyObject *items[] = {PyLong_FromSize_t(tag), PyBytes_FromStringAndSize(value, (Py_ssize_t)(end - begin))};
+    const char *value = (const char *)page->source + found.value;
+    size_t size = found.closing - found.value;
+    PyObject *items[] = {PyLong_FromSize_t(tag), PyBytes_FromStringAndSize(value, (Py_ssize_t)size)};
     return new_tuple(items, sizeof items / sizeof *items);
 }
 

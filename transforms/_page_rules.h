@@ -107,6 +107,8 @@ typedef struct {
 
 /* The first attribute from a place on, in a tag that ends at `stop`, as `ATTRIBUTE` of dom.py finds it. */
 bool next_attribute(const uint8_t *source, size_t at, size_t stop, Attribute *found);
+/* A tag's attribute of one name, of two the last one, as in a dictionary; false where there is none. */
+bool find_attribute(const Page *page, size_t tag, const RuleWord *name, Attribute *found);
 
 /* _page_alike.c */
 
