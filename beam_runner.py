@@ -7,16 +7,15 @@ code: 2 for what the user can mend in the command or the recipe, 1 for a run tha
 import json
 import logging
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from pipeline import inspection_commands, upkeep_commands
 from pipeline.inspection_commands import terminal
 from pipeline.logs import silence_import_notice
-from schemas.command_line import run_app
+from schemas.command_line import end_process, run_app
 from schemas.errors import OutputError, StoreError, UserError
 
 if TYPE_CHECKING:
@@ -349,5 +348,10 @@ def main(arguments: list[str] | None = None) -> int:
     return run_app(app, "weft", arguments)
 
 
+def program() -> NoReturn:
+    """The installed program `weft`."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -247,10 +247,19 @@ class JobServer:
 
     def ended(self) -> str | None:
         """How it has ended, with what it said last; None while it runs."""
-        if self._process is None or self._process.poll() is None:
+        if self._process is None:
+            return None
+        if self._process.poll() is None and not _listens(self._process.pid, self._port()):
+            # Its connections break before its end is known.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
+        if self._process.returncode is None:
             return None
         status = self._process.returncode
         return f"the job server has ended with status {status}: {self._said()}"
+
+    def _port(self) -> int:
+        return int(self._endpoint.rpartition(":")[2])
 
     def _said(self) -> str:
         with open(self._log, "rb") as said:
@@ -286,9 +295,8 @@ class JobServer:
 
     def _comes_up(self, process: "subprocess.Popen[bytes]") -> bool:
         """Wait until it listens; False where it ends instead, or takes too long."""
-        port = int(self._endpoint.rpartition(":")[2])
         deadline = time.monotonic() + START_SECONDS
-        while not _listens(process.pid, port):
+        while not _listens(process.pid, self._port()):
             if process.poll() is not None or time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)

@@ -1,5 +1,6 @@
 """How every command of Weft ends: one line for an error, and its exit code."""
 
+import atexit
 import contextlib
 import errno
 import os
@@ -7,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from schemas.errors import StageError, StoreError, TrainingError, UserError
 
@@ -45,6 +46,26 @@ def run_app(app: Callable[..., Any], program: str, arguments: list[str] | None =
         return _stopped(program, stops)
     # Typer takes Ctrl-C itself, and gives back its exit code.
     return _stopped(program, stops) if answer == STOPPED else int(answer or 0)
+
+
+def end_process(status: int) -> NoReturn:
+    """End this process with an exit code, whatever its threads do.
+
+    A thread that comes back from C++ while the interpreter is taken down is ended in the middle of
+    it, and C++ then aborts the process (https://github.com/python/cpython/issues/87135). Threads of
+    Beam's workers, gRPC and readers of shards are such; they have nothing left to say.
+    """
+    main = threading.main_thread()
+    if not any(thread.daemon for thread in threading.enumerate() if thread is not main):
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads it, or the disk is full: the interpreter's own code for it.
+            status = status or 120
+    os._exit(status)
 
 
 @contextlib.contextmanager

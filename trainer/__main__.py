@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.command_line import run_app
+from schemas.command_line import end_process, run_app
 from trainer.config import TrainConfig, config_names, load_config
 
 STOPPED = 143
@@ -170,4 +170,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -1,5 +1,6 @@
 """How commands end: what a signal or an error of a library becomes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,6 +44,45 @@ if sys.argv[1] == "SIGTERM":
     os.kill(os.getpid(), signal.SIGTERM)
 sys.exit(status)
 """
+
+ENDED = """
+import atexit, sys, threading
+from schemas.command_line import end_process
+
+class Kept:
+    def __del__(self):
+        print("the interpreter is taken down", file=sys.stderr)
+
+kept = Kept()
+atexit.register(print, "at exit")
+if sys.argv[1] == "thread":
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("said", end=" ")
+end_process(7)
+"""
+
+
+@pytest.mark.parametrize(("how", "told"), [("thread", ""), ("none", "taken down")])
+def test_threads_that_are_left_do_not_meet_the_end_of_the_interpreter(how: str, told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED, how],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "said at exit\n"
+    assert done.returncode == 7
+    assert told in done.stderr
+    assert bool(told) == bool(done.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_at_the_end_is_no_success() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", ENDED.replace("(7)", "(0)"), "thread"],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )  # fmt: skip
+    assert done.returncode == 120
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
