@@ -28,6 +28,9 @@ DISTRIBUTIONS = ("weft-data", "torch", "webdataset", "pillow", "open_clip_torch"
 ENERGON = ROOT / ".venv-energon" / "bin"
 ROUNDS, QUICK_ROUNDS = 3, 1
 SAMPLES, QUICK_SAMPLES = 6000, 600
+TURNS = 24
+"""Steps at the start and at the end whose first batch is timed: a step of larger photos takes a
+fifth longer than the next, so that a few say more of photos than of places."""
 RAW_SIDE = 336
 """Pixels of the square that pictures become: ViT-L/14 at 336, as MM1's ablations."""
 WEBDATASET = "webdataset"
@@ -179,7 +182,7 @@ def main() -> None:
         open_input(folder, loader_config(0, True))  # counts tokens and plans, once
         missing = prepare_energon(folder)
         rows, runs = measure_speed(folder, processes, rounds, not missing)
-        more, resumed = measure_resume(folder, processes, 3 if given.quick else 9)
+        more, resumed = measure_resume(folder, processes, 3 if given.quick else TURNS)
         last, used = measure_memory(folder, processes)
     details = {
         "rounds": rounds, "processes": processes, "side": RAW_SIDE, "samples": samples,

@@ -68,10 +68,12 @@ def samples_of(packs: Sequence[PackPieces], source: int) -> list[int]:
     )
 
 
-def sample_range(corpus: "Corpus", source: int, sample: int) -> ByteRange:
-    """Where the bytes of a sample lie, in the shards of its source."""
+def sample_ranges(corpus: "Corpus", source: int, samples: Sequence[int]) -> list[ByteRange]:
+    """Where the bytes of samples lie, in the shards of their source."""
     index = corpus.sources[source].index
-    return ByteRange(int(index.shard[sample]), int(index.offset[sample]), int(index.size[sample]))
+    numbers = np.asarray(samples, np.int64)
+    columns = [column[numbers].tolist() for column in (index.shard, index.offset, index.size)]
+    return [ByteRange(*row) for row in zip(*columns, strict=True)]
 
 
 class Assembler:

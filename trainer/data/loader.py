@@ -27,7 +27,7 @@ from trainer.data.assemble import (
     Assembler,
     PackPieces,
     packs_at,
-    sample_range,
+    sample_ranges,
     samples_of,
 )
 from trainer.data.batch import BadSample, MicroBatch
@@ -303,7 +303,7 @@ def read_samples(corpus: "Corpus", readers: list[ShardReader], packs: list[PackP
     found: Bytes = {}
     for source in sorted({pack.source for pack in packs}):
         samples = samples_of(packs, source)
-        ranges = [sample_range(corpus, source, sample) for sample in samples]
+        ranges = sample_ranges(corpus, source, samples)
         for sample, data in zip(samples, readers[source].read(ranges), strict=True):
             found[source, sample] = data
     return found
