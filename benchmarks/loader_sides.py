@@ -22,7 +22,7 @@ SHUFFLE = 1000
 """Samples of webdataset's shuffle buffer."""
 BATCH = 16
 EPOCHS = 8
-"""Of raw reading: one takes a fifth of a second, and memory that a process touches first is slow."""
+"""Of raw reading: one takes a fifth of a second, in which memory touched first decides."""
 PACKS = 4
 """That ours reads at once where nothing is decoded."""
 MAX_PIXELS = 100_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted(ROOT.glob("transforms/_*.c"))
+SOURCES = sorted([*ROOT.glob("transforms/_*.c"), *ROOT.glob("trainer/data/_*.c")])
 COMPILER = shutil.which("cc")
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
@@ -37,5 +37,5 @@ def test_installation_builds_the_kernels_or_goes_on(tmp_path: Path, compiler: st
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     built = sorted(path.name for path in tmp_path.rglob("_*_kernel*.so"))
-    kernels = ["_minhash_kernel.abi3.so", "_page_kernel.abi3.so"]
+    kernels = ["_minhash_kernel.abi3.so", "_page_kernel.abi3.so", "_resize_kernel.abi3.so"]
     assert built == (kernels if compiler == "cc" else [])

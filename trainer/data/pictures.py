@@ -35,6 +35,7 @@ from schemas.errors import (
     RecipeError,
     TooManyPixelsError,
 )
+from trainer.data.resize import resize
 
 DRAFT_MARGIN = 2
 """A drafted JPEG keeps at least this many times the side that it is resized to."""
@@ -59,6 +60,7 @@ _UPRIGHT = {
 }
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 """Where Pillow keeps what may hold an orientation."""
+Pixels = npt.NDArray[np.uint8]
 _RESIZES = ("squash", "crop", "pad")
 
 
@@ -109,7 +111,7 @@ _OPEN: dict[str, Callable[[io.BytesIO], Any]] = {
 
 def decode_picture(
     data: bytes | memoryview, spec: PictureSpec, max_pixels: int, draft: bool, frame: int = 0
-) -> npt.NDArray[np.uint8]:
+) -> Pixels:
     """Decode and resize an image.
 
     Args:
@@ -174,7 +176,7 @@ def _decode(
     max_pixels: int,
     draft: bool,
     frame: int,
-) -> npt.NDArray[np.uint8]:
+) -> Pixels:
     if name == "webp":  # the decoder allocates two canvases when it is made
         _check_pixels(_webp_size(bytes(data[:30])), max_pixels)
     picture = _OPEN[name](io.BytesIO(data))
@@ -196,8 +198,8 @@ def _decode(
         # A draft's last row and column may hold less than the others: the box says how much. It is
         # the square that is turned, so that the box stays where it is.
         small = _fit_drafted(rgb, spec, wanted, drafted[1])
-        return np.asarray(small if turn is None else small.transpose(turn))
-    return np.asarray(_fit(rgb if turn is None else rgb.transpose(turn), spec))
+        return small if turn is None else np.asarray(Image.fromarray(small).transpose(turn))
+    return _fit(rgb if turn is None else rgb.transpose(turn), spec)
 
 
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
@@ -271,17 +273,15 @@ def _resized(size: tuple[int, int], spec: PictureSpec) -> tuple[int, int]:
     return max(1, round(width / ratio)), max(1, round(height / ratio))
 
 
-def _fit(picture: Image.Image, spec: PictureSpec) -> Image.Image:
-    """Resize, then crop or pad, in the very steps of open_clip."""
+def _fit(picture: Image.Image, spec: PictureSpec) -> Pixels:
+    """Resize, then crop or pad, to the very pixels of open_clip."""
     side = spec.side
-    if spec.resize == "crop":
-        picture = _middle(picture)
+    if spec.resize != "crop":
+        return _padded(resize(picture, _resized(picture.size, spec), spec.filter), spec)
+    picture = _middle(picture)
     wanted = _resized(picture.size, spec)
-    resized = picture.resize(wanted, spec.filter)
-    if spec.resize == "crop":
-        left, top = _corner(wanted, side)
-        return resized.crop((left, top, left + side, top + side))
-    return _padded(resized, spec)
+    left, top = _corner(wanted, side)
+    return resize(picture, wanted, spec.filter, window=(left, top, left + side, top + side))
 
 
 def _fit_drafted(
@@ -289,7 +289,7 @@ def _fit_drafted(
     spec: PictureSpec,
     wanted: tuple[int, int],
     extent: tuple[float, float, float, float],
-) -> Image.Image:
+) -> Pixels:
     """As `_fit`, the crop and the resizing in one step.
 
     Args:
@@ -300,11 +300,11 @@ def _fit_drafted(
     """
     side = spec.side
     if spec.resize != "crop":
-        return _padded(picture.resize(wanted, spec.filter, box=extent), spec)
+        return _padded(resize(picture, wanted, spec.filter, box=extent), spec)
     left, top = _corner(wanted, side)
     x, y = extent[2] / wanted[0], extent[3] / wanted[1]
     box = (left * x, top * y, (left + side) * x, (top + side) * y)
-    return picture.resize((side, side), spec.filter, box=box)
+    return resize(picture, (side, side), spec.filter, box=box)
 
 
 def _corner(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -312,12 +312,13 @@ def _corner(size: tuple[int, int], side: int) -> tuple[int, int]:
     return round((size[0] - side) / 2), round((size[1] - side) / 2)
 
 
-def _padded(picture: Image.Image, spec: PictureSpec) -> Image.Image:
-    side = spec.side
-    if picture.size == (side, side):
-        return picture
-    canvas = Image.new("RGB", (side, side), (spec.fill, spec.fill, spec.fill))
-    canvas.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+def _padded(pixels: Pixels, spec: PictureSpec) -> Pixels:
+    height, width, _ = pixels.shape
+    if height == width == spec.side:
+        return pixels
+    canvas = np.full((spec.side, spec.side, 3), spec.fill, np.uint8)
+    top, left = (spec.side - height) // 2, (spec.side - width) // 2
+    canvas[top : top + height, left : left + width] = pixels
     return canvas
 
 

@@ -1,0 +1,163 @@
+"""Resizing: the pixels of Pillow, whatever the sizes, the box, the window and the processor."""
+
+import importlib.machinery
+import importlib.util
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from trainer.data import resize as resizing
+from trainer.data.resize import Box, Window, resize
+
+ROOT = Path(__file__).resolve().parents[3]
+COMPILER = shutil.which("cc")
+BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
+
+needs_kernel = pytest.mark.skipif(not resizing.AVAILABLE, reason="no C compiler built the kernel")
+
+sides = st.integers(1, 40) | st.integers(1, 900)
+
+
+@st.composite
+def spans(draw: st.DrawFn, length: int) -> tuple[float, float]:
+    """Two places in order between 0 and a length."""
+    whole = st.integers(0, length) | st.floats(0, length, width=32)
+    low, high = sorted((draw(whole), draw(whole)))
+    return (low, high) if high > low else (0, length)
+
+
+@st.composite
+def windows(draw: st.DrawFn, length: int) -> tuple[int, int]:
+    low = draw(st.integers(0, length - 1))
+    return low, draw(st.integers(low + 1, length))
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> tuple[Image.Image, tuple[int, int], Box | None, Window | None]:
+    width, height, wide, tall = (draw(sides) for _ in range(4))
+    noise = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 256, (height, width, 3))
+    if draw(st.booleans()):  # the cubic swings beyond both ends of a byte
+        noise = (noise > 127) * 255
+    box = window = None
+    if draw(st.booleans()):
+        (left, right), (top, bottom) = draw(spans(width)), draw(spans(height))
+        box = (left, top, right, bottom)
+    if draw(st.booleans()):
+        (first, last), (upper, lower) = draw(windows(wide)), draw(windows(tall))
+        window = (first, upper, last, lower)
+    return Image.fromarray(noise.astype(np.uint8)), (wide, tall), box, window
+
+
+def check_equal(
+    picture: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    box: Box | None = None,
+    window: Window | None = None,
+) -> None:
+    found = resize(picture, size, resample, box=box, window=window)
+    wanted = np.asarray(picture.resize(size, resample, box).crop(window or (0, 0, *size)))
+    assert found.shape == wanted.shape
+    assert np.array_equal(found, wanted)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("resample", [BICUBIC, BILINEAR])
+@given(task=tasks())
+# More than a hundred times as high as wide: Pillow then begins with the rows.
+@example(task=(noise(2, 355), (4, 21), None, None))
+@example(task=(noise(3, 301), (30, 400), None, None))
+@settings(deadline=None, max_examples=150)
+def test_pixels_are_those_of_pillow(
+    resample: Image.Resampling,
+    task: tuple[Image.Image, tuple[int, int], Box | None, Window | None],
+) -> None:
+    picture, size, box, window = task
+    check_equal(picture, size, resample, box, window)
+
+
+def test_a_box_may_end_where_rounding_puts_it() -> None:
+    beyond = 0.1 * 3 * 100  # 30.000000000000004
+    assert beyond > 30
+    check_equal(noise(30, 30), (7, 7), BICUBIC, (0.5, 0, beyond, beyond))
+
+
+def test_a_picture_in_several_blocks_of_memory_is_resized_too() -> None:
+    large = noise(2100, 2300)
+    with pytest.raises(ValueError, match="multiple array blocks"):
+        large.__arrow_c_array__()
+    check_equal(large, (700, 766), BICUBIC, window=(17, 33, 353, 369))
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_window_outside_and_other_modes_are_refused(
+    kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel and not resizing.AVAILABLE:
+        pytest.skip("no C compiler built the kernel")
+    monkeypatch.setattr(resizing, "AVAILABLE", kernel)
+    for mode in ("L", "RGBA", "CMYK"):
+        with pytest.raises(ValueError, match=f"mode {mode}, not RGB"):
+            resize(Image.new(mode, (8, 8)), (4, 4), BICUBIC)
+    for window in ((0, 0, 5, 4), (-1, 0, 4, 4), (2, 0, 2, 4), (0, 3, 4, 2)):
+        with pytest.raises(ValueError, match="window"):
+            resize(noise(8, 8), (4, 4), BICUBIC, window=window)
+    for box in ((0, 0, 9, 8), (-0.5, 0, 8, 8), (4, 0, 4, 8), (0, float("nan"), 8, 8)):
+        with pytest.raises(ValueError, match="box"):
+            resize(noise(8, 8), (4, 4), BICUBIC, box=box)
+
+
+@needs_kernel
+def test_memory_of_another_picture_is_refused() -> None:
+    kernel = resizing._resize_kernel
+    shared = noise(8, 8).__arrow_c_array__()[1]
+    out = np.empty((3, 4, 4), np.uint8)
+    kernel.resize(shared, (8, 8), (0, 0, 8, 8), (4, 4), (0, 0, 4, 4), 2, out)
+    whole = ((0, 0, 8, 9), (4, 4), (0, 0, 4, 4), 2)
+    with pytest.raises(ValueError, match="Arrow array of other pixels"):
+        kernel.resize(shared, (8, 9), *whole, out)
+    grey = Image.new("L", (8, 9)).__arrow_c_array__()[1]
+    with pytest.raises(ValueError, match="Arrow array of other pixels"):
+        kernel.resize(grey, (8, 9), *whole, out)
+    for data in (bytes(8 * 9 * 4 - 1), bytes(8 * 9 * 3)):
+        with pytest.raises(ValueError, match="buffer of another size"):
+            kernel.resize(data, (8, 9), *whole, out)
+    for other in (np.empty((3, 4, 5), np.uint8), np.empty((2, 4, 4), np.uint8)):
+        with pytest.raises(ValueError, match="buffer of another size"):
+            kernel.resize(bytes(8 * 9 * 4), (8, 9), *whole, other)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+@pytest.mark.skipif(sys.platform != "linux", reason="flags of a shared library on Linux")
+def test_a_kernel_for_any_processor_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "_resize_kernel.so"
+    command = [
+        str(COMPILER), "-std=c11", "-O2", "-shared", "-fPIC", "-DPLAIN", "-Wall", "-Wextra",
+        "-Werror", "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
+        str(ROOT / "trainer" / "data" / "_resize_kernel.c"), "-o", str(library), "-lm",
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    loader = importlib.machinery.ExtensionFileLoader("_resize_kernel", str(library))
+    spec = importlib.util.spec_from_file_location("_resize_kernel", library, loader=loader)
+    assert spec is not None
+    plain = importlib.util.module_from_spec(spec)
+    loader.exec_module(plain)
+    monkeypatch.setattr(resizing, "_resize_kernel", plain, raising=False)
+    monkeypatch.setattr(resizing, "AVAILABLE", True)
+    check_equal(noise(301, 203), (64, 64), BICUBIC)
+    check_equal(noise(301, 203), (99, 64), BILINEAR, (3.5, 0, 300.25, 203), (10, 0, 74, 64))
+    check_equal(noise(30, 20), (65, 91), BICUBIC)
