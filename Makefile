@@ -201,7 +201,7 @@ screenshot: demo ## take docs/images/report.png of the demo's report
 	@echo "==> docs/images/report.png"
 
 clean: ## remove environments, caches, builds and out/demo
-	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup .venv-worker out/demo $(CAPTIONER) build transforms/_*_kernel*.so trainer/data/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-energon .venv-img2dataset .venv-dedup .venv-worker out/demo $(CAPTIONER) build transforms/_*_kernel*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A uv on the path is used to make the environment; without one the standard library and pip do it.
@@ -236,16 +236,15 @@ $(BOOTSTRAPPED): requirements/uv.txt
 # Compiled while it is installed: the first run of each command would wait for it otherwise, and
 # every run where PYTHONDONTWRITEBYTECODE is set.
 # Editable, built by the setuptools of the lock: nothing unpinned is downloaded. Where there is a C
-# compiler that builds the kernels too, where their sources lie; without one NumPy and Pillow do their
-# work.
-KERNEL := setup.py $(wildcard transforms/_page_*.[ch] transforms/_minhash_*.[ch] trainer/data/_resize_*.c)
-BUILT := from trainer.data import resize; from transforms import minhash_kernel, page_kernel; \
+# compiler that builds the kernels too, in transforms/; without one NumPy and Pillow do their work.
+KERNEL := setup.py $(wildcard transforms/_page_*.[ch] transforms/_minhash_*.[ch] transforms/_resize_*.c)
+BUILT := from transforms import minhash_kernel, page_kernel, resize; \
 	it = page_kernel.AVAILABLE and minhash_kernel.AVAILABLE and resize.AVAILABLE; \
 	print("==> kernels:", "built" if it else "not built (they take a C compiler): NumPy and Pillow do their work")
 $(INSTALLED): $(BOOTSTRAPPED) requirements/dev.txt pyproject.toml $(KERNEL)
 	@echo "==> installing requirements/dev.txt into $(VENV)"
 	@$(UV) pip install --quiet --compile-bytecode --python $(PY) --require-hashes -r requirements/dev.txt
-	@rm -f transforms/_*_kernel*.so trainer/data/_*_kernel*.so
+	@rm -f transforms/_*_kernel*.so
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@$(PY) -c '$(BUILT)'
 	@touch $@

@@ -10,16 +10,15 @@ from setuptools import Extension, setup
 HERE = Path(__file__).parent
 
 
-def kernel(package: str, name: str) -> Extension:
-    """The module `PACKAGE._NAME_kernel` of all files whose names begin like its own."""
-    folder = package.replace(".", "/")
+def kernel(name: str) -> Extension:
+    """The module `transforms._NAME_kernel` of all files whose names begin like its own."""
 
     def files(ending: str) -> list[str]:
-        found = HERE.glob(f"{folder}/_{name}_*.{ending}")
+        found = HERE.glob(f"transforms/_{name}_*.{ending}")
         return sorted(path.relative_to(HERE).as_posix() for path in found)
 
     return Extension(
-        f"{package}._{name}_kernel",
+        f"transforms._{name}_kernel",
         files("c"),
         depends=files("h"),
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
@@ -30,10 +29,6 @@ def kernel(package: str, name: str) -> Extension:
 
 
 setup(
-    ext_modules=[
-        kernel("transforms", "page"),
-        kernel("transforms", "minhash"),
-        kernel("trainer.data", "resize"),
-    ],
+    ext_modules=[kernel("page"), kernel("minhash"), kernel("resize")],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -26,7 +26,7 @@ ALLOWED = {
         "transforms.storage",
     ],
     "pipeline": ["pipeline", "recaptioner", "transforms", "schemas"],
-    "trainer": ["trainer", "schemas"],
+    "trainer": ["trainer", "schemas", "transforms.resize"],
     "beam_runner": ["pipeline", "schemas.command_line", "schemas.errors"],
 }
 OURS = {*ALLOWED, "tests", "benchmarks"}

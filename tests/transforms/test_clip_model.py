@@ -85,23 +85,58 @@ def test_out_of_memory_loses_no_text(model: Path) -> None:
     np.testing.assert_allclose(clip.embed_texts(texts).vectors, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("size", [(1, 9001), (9000, 1), (3, 900)])
 def test_a_strip_is_resized_only_where_the_model_looks(
-    model: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    model: Path, size: tuple[int, int], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from transforms import clip_model
+    from transforms import resize
     from transforms.scorers.clip import ClipConfig, load
 
-    strip = Image.linear_gradient("L").resize(size).convert("RGB")
+    strip = Image.linear_gradient("L").resize(size).convert(mode)
     clip = load(ClipConfig(model=f"local-dir:{model}"))
     seen = []
-    resize = clip._resize[0]
-    clip._resize[0] = lambda shown: seen.append(max(shown.size) / min(shown.size)) or resize(shown)
+    real, step = resize.resize, clip._resize[0]
+
+    def note(picture: Image.Image) -> Image.Image:
+        seen.append(max(picture.size) / min(picture.size))
+        return picture
+
+    # A picture of another mode goes through the steps of open_clip.
+    clip._resize[0] = lambda shown: step(note(shown))
+    monkeypatch.setattr(resize, "resize", lambda shown, *a, **b: real(note(shown), *a, **b))
     found = clip.prepare(strip).astype(int)
     assert seen[0] <= 65
-    monkeypatch.setattr(clip_model, "_MAX_ASPECT", 10_000)
+    monkeypatch.setattr(resize, "_MAX_ASPECT", 10_000)
     assert abs(clip.prepare(strip) - found).max() <= 1
     assert seen[1] == max(size) / min(size)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("mode", ["shortest", "squash"])
+def test_pixels_are_those_of_open_clip(mode: str, interpolation: str) -> None:
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    from transforms.clip_model import _fitter
+
+    config = PreprocessCfg(size=64, resize_mode=mode, interpolation=interpolation)
+    steps = image_transform_v2(config, is_train=False).transforms[:-2]
+    fit = _fitter(mode, (64, 64), interpolation)
+    assert fit is not None
+    for size in [(64, 64), (200, 133), (133, 201), (65, 64), (31, 90), (5, 3), (640, 481)]:
+        noise = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        picture = wanted = Image.fromarray(noise)
+        for step in steps:
+            wanted = step(wanted)
+        assert np.array_equal(fit(picture), np.asarray(wanted)), size
+
+
+def test_rare_ways_to_fit_a_picture_are_left_to_open_clip() -> None:
+    from transforms.clip_model import _fitter
+
+    assert _fitter("longest", (64, 64), "bicubic") is None
+    assert _fitter("shortest", (64, 32), "bicubic") is None
+    assert _fitter("squash", (64, 64), "random") is None
 
 
 def test_beam_can_run_the_model_itself(model: Path) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -35,13 +34,16 @@ from schemas.errors import (
     RecipeError,
     TooManyPixelsError,
 )
-from trainer.data.resize import resize
+from transforms.resize import (
+    Pixels,
+    middle_corner,
+    resize,
+    resize_shorter,
+    scaled_to_shorter,
+)
 
 DRAFT_MARGIN = 2
 """A drafted JPEG keeps at least this many times the side that it is resized to."""
-_MAX_ASPECT = 64
-"""Of a longer strip only the middle is resized for a crop: of one pixel by 5,000 a crop of 224
-would cost a gigabyte, and show some hundredth of it."""
 _MAX_SCAN_WORK = 40
 """Scans x pixels of a JPEG, as a multiple of `max_pixels`: each scan visits every block again."""
 _SCAN_BYTES = 10
@@ -60,7 +62,6 @@ _UPRIGHT = {
 }
 _ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 """Where Pillow keeps what may hold an orientation."""
-Pixels = npt.NDArray[np.uint8]
 _RESIZES = ("squash", "crop", "pad")
 
 
@@ -265,23 +266,17 @@ def _resized(size: tuple[int, int], spec: PictureSpec) -> tuple[int, int]:
     side = spec.side
     if spec.resize == "squash":
         return side, side
-    if spec.resize == "crop":  # as torchvision's Resize by the shorter side
-        short, long = min(size), max(size)
-        longer = int(side * long / short)
-        return (side, longer) if width <= height else (longer, side)
+    if spec.resize == "crop":
+        return scaled_to_shorter(size, side)
     ratio = max(height / side, width / side)  # as open_clip's ResizeKeepRatio
     return max(1, round(width / ratio)), max(1, round(height / ratio))
 
 
 def _fit(picture: Image.Image, spec: PictureSpec) -> Pixels:
     """Resize, then crop or pad, to the very pixels of open_clip."""
-    side = spec.side
     if spec.resize != "crop":
         return _padded(resize(picture, _resized(picture.size, spec), spec.filter), spec)
-    picture = _middle(picture)
-    wanted = _resized(picture.size, spec)
-    left, top = _corner(wanted, side)
-    return resize(picture, wanted, spec.filter, window=(left, top, left + side, top + side))
+    return resize_shorter(picture, spec.side, spec.filter)
 
 
 def _fit_drafted(
@@ -301,15 +296,10 @@ def _fit_drafted(
     side = spec.side
     if spec.resize != "crop":
         return _padded(resize(picture, wanted, spec.filter, box=extent), spec)
-    left, top = _corner(wanted, side)
+    left, top = middle_corner(wanted, side)
     x, y = extent[2] / wanted[0], extent[3] / wanted[1]
     box = (left * x, top * y, (left + side) * x, (top + side) * y)
     return resize(picture, (side, side), spec.filter, box=box)
-
-
-def _corner(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Where torchvision's CenterCrop begins: Python rounds halves to the even number."""
-    return round((size[0] - side) / 2), round((size[1] - side) / 2)
 
 
 def _padded(pixels: Pixels, spec: PictureSpec) -> Pixels:
@@ -320,12 +310,3 @@ def _padded(pixels: Pixels, spec: PictureSpec) -> Pixels:
     top, left = (spec.side - height) // 2, (spec.side - width) // 2
     canvas[top : top + height, left : left + width] = pixels
     return canvas
-
-
-def _middle(picture: Image.Image) -> Image.Image:
-    """A picture without the ends that a crop to its middle drops anyway, where it is a strip."""
-    width, height = picture.size
-    most = _MAX_ASPECT * min(width, height)
-    # As much at both ends, so that the middle stays where it is.
-    x, y = max(0, (width - most) // 2), max(0, (height - most) // 2)
-    return picture.crop((x, y, width - x, height - y)) if x or y else picture

@@ -15,7 +15,7 @@ from schemas.errors import (
 )
 from trainer.data import pictures
 from trainer.data.pictures import PictureSpec, decode_picture, image_format
-from trainer.data.resize import resize as resize_picture
+from transforms.resize import resize as resize_picture
 
 MANY = 10**8
 SIZES = [(64, 64), (200, 133), (133, 200), (31, 90), (640, 480), (65, 64), (1000, 70), (5, 3)]
@@ -80,6 +80,7 @@ def test_draft_leaves_at_least_twice_the_side(resize: str, monkeypatch: pytest.M
 
     data = {size: encoded(photo(size)) for size in [(1023, 700), (257, 300), (300, 129)]}
     monkeypatch.setattr(pictures, "resize", resized)
+    monkeypatch.setattr("transforms.resize.resize", resized)
     for size, each in data.items():
         decode_picture(each, PictureSpec(64, resize), MANY, draft=True)
         longest_wanted = 64 if resize != "crop" else 64 * max(size) / min(size)

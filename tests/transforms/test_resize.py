@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainer.data import resize as resizing
-from trainer.data.resize import Box, Window, resize
+from transforms import resize as resizing
+from transforms.resize import Box, Window, resize
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 COMPILER = shutil.which("cc")
 BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
 
@@ -148,7 +148,7 @@ def test_a_kernel_for_any_processor_gives_the_same_bits(
     command = [
         str(COMPILER), "-std=c11", "-O2", "-shared", "-fPIC", "-DPLAIN", "-Wall", "-Wextra",
         "-Werror", "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
-        str(ROOT / "trainer" / "data" / "_resize_kernel.c"), "-o", str(library), "-lm",
+        str(ROOT / "transforms" / "_resize_kernel.c"), "-o", str(library), "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True)
     loader = importlib.machinery.ExtensionFileLoader("_resize_kernel", str(library))
