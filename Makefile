@@ -237,7 +237,7 @@ $(BOOTSTRAPPED): requirements/uv.txt
 # every run where PYTHONDONTWRITEBYTECODE is set.
 # Editable, built by the setuptools of the lock: nothing unpinned is downloaded. Where there is a C
 # compiler that builds the kernels too, in transforms/; without one NumPy and Pillow do their work.
-KERNEL := setup.py $(wildcard transforms/_page_*.[ch] transforms/_minhash_*.[ch] transforms/_resize_*.c)
+KERNEL := setup.py $(wildcard transforms/_*.[ch])
 BUILT := from transforms import minhash_kernel, page_kernel, resize; \
 	it = page_kernel.AVAILABLE and minhash_kernel.AVAILABLE and resize.AVAILABLE; \
 	print("==> kernels:", "built" if it else "not built (they take a C compiler): NumPy and Pillow do their work")

@@ -15,7 +15,7 @@ import typer
 from pipeline import inspection_commands, upkeep_commands
 from pipeline.inspection_commands import terminal
 from pipeline.logs import silence_import_notice
-from schemas.command_line import end_process, run_app
+from schemas.command_line import run_app, run_program
 from schemas.errors import OutputError, StoreError, UserError
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def program() -> NoReturn:
     """The installed program `weft`."""
-    end_process(main())
+    run_program(main)
 
 
 if __name__ == "__main__":

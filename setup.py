@@ -22,7 +22,7 @@ def kernel(name: str) -> Extension:
         files("c"),
         depends=files("h"),
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
-        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+        extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden"],
         py_limited_api=True,
         optional=True,
     )

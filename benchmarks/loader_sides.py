@@ -135,6 +135,8 @@ def resume(given: argparse.Namespace) -> dict[str, Any]:
     corpus = open_input(given.folder, config)
     steps = corpus.sources[0].plan.packs // config.data.global_batch
     found: dict[str, list[float]] = {"start": [], "end": []}
+    if 2 * (given.turns + 1) > steps:
+        raise SystemExit(f"{given.turns} turns at either end of {steps} steps: they overlap")
     # The first starts the server that workers are forked from.
     for turn in range(given.turns + 1):
         for where, first in (("start", turn), ("end", steps - 1 - turn)):

@@ -22,7 +22,7 @@ COPY trainer trainer
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && pip check \
     && cd / \
-    && python -c "from transforms import minhash_kernel as m, page_kernel as p; assert m.AVAILABLE and p.AVAILABLE"
+    && python -c "from transforms import minhash_kernel as m, page_kernel as p, resize as r; assert m.AVAILABLE and p.AVAILABLE and r.AVAILABLE"
 
 FROM python:${PYTHON}-slim-bookworm
 # Beam's worker makes an environment that sees the system's packages, so Weft is one of those.

@@ -21,7 +21,7 @@ COPY pipeline pipeline
 COPY trainer trainer
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && cd / \
-    && python -c "from transforms import minhash_kernel as m, page_kernel as p; assert m.AVAILABLE and p.AVAILABLE" \
+    && python -c "from transforms import minhash_kernel as m, page_kernel as p, resize as r; assert m.AVAILABLE and p.AVAILABLE and r.AVAILABLE" \
     && rm -rf /weft
 WORKDIR /
 COPY --from=beam /opt/apache/beam /opt/apache/beam

@@ -246,7 +246,10 @@ class JobServer:
         return self._endpoint
 
     def ended(self) -> str | None:
-        """How it has ended, with what it said last; None while it runs."""
+        """How it has ended, with what it said last; None while it runs.
+
+        Waits for some seconds where it runs but no longer listens: then it is about to end.
+        """
         if self._process is None:
             return None
         if self._process.poll() is None and not _listens(self._process.pid, self._port()):

@@ -48,24 +48,39 @@ def run_app(app: Callable[..., Any], program: str, arguments: list[str] | None =
     return _stopped(program, stops) if answer == STOPPED else int(answer or 0)
 
 
-def end_process(status: int) -> NoReturn:
-    """End this process with an exit code, whatever its threads do.
+def run_program(main: Callable[[], int]) -> NoReturn:
+    """Run a program to the end of its process, with its exit code whatever its threads do.
 
     A thread that comes back from C++ while the interpreter is taken down is ended in the middle of
     it, and C++ then aborts the process (https://github.com/python/cpython/issues/87135). Threads of
-    Beam's workers, gRPC and readers of shards are such; they have nothing left to say.
+    Beam's workers, gRPC and readers of shards are such. So where a daemon thread is left, the
+    interpreter is not taken down: other threads are waited for, exit handlers run and output is
+    written as ever, but what an open file has not written is lost.
+
+    Args:
+        main: Gives the exit code. What it raises is a bug: its traceback is shown, and the code 1.
     """
-    main = threading.main_thread()
-    if not any(thread.daemon for thread in threading.enumerate() if thread is not main):
+    try:
+        status = main()
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    others = (each for each in threading.enumerate() if each is not threading.main_thread())
+    if not any(each.daemon for each in others):
         sys.exit(status)
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            # Nobody reads it, or the disk is full: the interpreter's own code for it.
-            status = status or 120
-    os._exit(status)
+    try:
+        # As the interpreter begins its end: the first waits for other threads, and for pools.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                if stream is not None:  # closed before the program began
+                    stream.flush()
+            except (OSError, ValueError):
+                # Nobody reads it, or the disk is full: the interpreter's own code for it.
+                status = status or 120
+    finally:
+        os._exit(status)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.command_line import end_process, run_app
+from schemas.command_line import run_app, run_program
 from trainer.config import TrainConfig, config_names, load_config
 
 STOPPED = 143
@@ -170,4 +170,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    end_process(main())
+    run_program(main)

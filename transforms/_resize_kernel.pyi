@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 def resize(
     source: object,
+    lines: tuple[int, int],
     size: tuple[int, int],
     box: tuple[float, float, float, float],
     whole: tuple[int, int],

@@ -46,19 +46,27 @@ sys.exit(status)
 """
 
 ENDED = """
-import atexit, sys, threading
-from schemas.command_line import end_process
+import atexit, concurrent.futures, sys, threading, time
+from schemas.command_line import run_program
 
 class Kept:
     def __del__(self):
         print("the interpreter is taken down", file=sys.stderr)
 
 kept = Kept()
-atexit.register(print, "at exit")
-if sys.argv[1] == "thread":
-    threading.Thread(target=threading.Event().wait, daemon=True).start()
-print("said", end=" ")
-end_process(7)
+def main():
+    if sys.argv[1] != "none":
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    pool.submit(lambda: (time.sleep(0.3), print("pool", end=" ")))
+    atexit.register(print, "at exit")
+    if sys.stdout is not None:
+        print("said", end=" ")
+    if sys.argv[1] == "bug":
+        raise KeyError("x")
+    return 7
+
+run_program(main)
 """
 
 
@@ -68,17 +76,37 @@ def test_threads_that_are_left_do_not_meet_the_end_of_the_interpreter(how: str, 
         [sys.executable, "-c", ENDED, how],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.stdout == "said at exit\n"
+    assert done.stdout == "said pool at exit\n"
     assert done.returncode == 7
     assert told in done.stderr
     assert bool(told) == bool(done.stderr)
+
+
+def test_a_bug_ends_a_program_with_its_traceback_and_1() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED, "bug"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout == "said pool at exit\n"
+    assert done.stderr.splitlines()[0].startswith("Traceback")
+    assert done.stderr.splitlines()[-1] == "KeyError: 'x'"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_program_without_streams_keeps_its_exit_code(closed: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", ENDED, "thread"],
+        cwd=ROOT, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 7
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_output_that_cannot_be_written_at_the_end_is_no_success() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", ENDED.replace("(7)", "(0)"), "thread"],
+            [sys.executable, "-c", ENDED.replace("return 7", "return 0"), "thread"],
             cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
             env={**os.environ, "PYTHONUNBUFFERED": ""},
         )  # fmt: skip

@@ -2,15 +2,17 @@
 
 import importlib.machinery
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -74,18 +76,50 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+@pytest.fixture(scope="module")
+def plain_kernel(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The kernel as it is for processors without AVX2."""
+    if COMPILER is None or sys.platform != "linux":
+        pytest.skip("takes a C compiler, and flags of a shared library on Linux")
+    library = tmp_path_factory.mktemp("plain") / "_resize_kernel.so"
+    command = [
+        str(COMPILER), "-std=c11", "-O2", "-shared", "-fPIC", "-DPLAIN", "-Wall", "-Wextra",
+        "-Werror", "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
+        *map(str, sorted(ROOT.glob("transforms/_resize_*.c"))), "-o", str(library), "-lm",
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    loader = importlib.machinery.ExtensionFileLoader("_resize_kernel", str(library))
+    spec = importlib.util.spec_from_file_location("_resize_kernel", library, loader=loader)
+    assert spec is not None
+    plain = importlib.util.module_from_spec(spec)
+    loader.exec_module(plain)
+    return plain
+
+
+@needs_kernel
+@pytest.mark.parametrize("how", ["wide", "plain", "bands"])
 @pytest.mark.parametrize("resample", [BICUBIC, BILINEAR])
 @given(task=tasks())
 # More than a hundred times as high as wide: Pillow then begins with the rows.
 @example(task=(noise(2, 355), (4, 21), None, None))
+@example(task=(noise(2, 200), (4, 21), None, None))
 @example(task=(noise(3, 301), (30, 400), None, None))
-@settings(deadline=None, max_examples=150)
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_pixels_are_those_of_pillow(
+    request: pytest.FixtureRequest,
+    how: str,
     resample: Image.Resampling,
     task: tuple[Image.Image, tuple[int, int], Box | None, Window | None],
 ) -> None:
     picture, size, box, window = task
-    check_equal(picture, size, resample, box, window)
+    with pytest.MonkeyPatch.context() as patch:
+        if how == "plain":
+            patch.setattr(resizing, "_resize_kernel", request.getfixturevalue("plain_kernel"))
+        elif how == "bands":
+            patch.setattr(resizing, "_BAND", 90_000)
+        check_equal(picture, size, resample, box, window)
 
 
 def test_a_box_may_end_where_rounding_puts_it() -> None:
@@ -94,11 +128,58 @@ def test_a_box_may_end_where_rounding_puts_it() -> None:
     check_equal(noise(30, 30), (7, 7), BICUBIC, (0.5, 0, beyond, beyond))
 
 
-def test_a_picture_in_several_blocks_of_memory_is_resized_too() -> None:
+def test_a_box_may_end_where_single_precision_puts_it() -> None:
+    picture = Image.new("RGB", (2**24 + 3, 1))
+    assert resize(picture, (8, 1), BICUBIC, box=(0, 0, 2**24 + 3, 1)).shape == (1, 8, 3)
+
+
+@needs_kernel
+def test_a_picture_in_several_blocks_of_memory_is_resized_in_bands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     large = noise(2100, 2300)
     with pytest.raises(ValueError, match="multiple array blocks"):
         large.__arrow_c_array__()
-    check_equal(large, (700, 766), BICUBIC, window=(17, 33, 353, 369))
+    wanted = large.resize((700, 766), BICUBIC).crop((17, 33, 353, 369))
+    sizes = []
+    crop = Image.Image.crop
+
+    def note(picture: Image.Image, box: Any) -> Image.Image:
+        part = crop(picture, box)
+        sizes.append(part.width * part.height * 4)
+        return part
+
+    monkeypatch.setattr(Image.Image, "crop", note)
+    monkeypatch.setattr(Image.Image, "resize", None)
+    found = resize(large, (700, 766), BICUBIC, window=(17, 33, 353, 369))
+    assert np.array_equal(found, np.asarray(wanted))
+    # Never a whole copy, and little that is copied twice.
+    assert max(sizes) <= 16_000_000
+    assert sum(sizes) < 1.02 * 2100 * 2300 * 4
+
+
+@needs_kernel
+def test_a_line_that_is_longer_than_a_band_is_left_to_pillow() -> None:
+    check_equal(Image.linear_gradient("L").resize((9000, 800)).convert("RGB"), (90, 2), BICUBIC)
+
+
+@needs_kernel
+@pytest.mark.parametrize("alignment", ["1", "16", "64"])
+def test_lines_that_pillow_puts_apart_are_no_danger(alignment: str) -> None:
+    code = """if True:
+        import numpy as np
+        from PIL import Image
+        from transforms.resize import resize
+        pixels = np.random.default_rng(0).integers(0, 256, (61, 59, 3), np.uint8)
+        picture = Image.fromarray(pixels)
+        found = resize(picture, (23, 31), Image.Resampling.BICUBIC)
+        print(np.array_equal(found, np.asarray(picture.resize((23, 31)))))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "PILLOW_ALIGNMENT": alignment},
+    )  # fmt: skip
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.parametrize("kernel", [True, False])
@@ -124,40 +205,18 @@ def test_memory_of_another_picture_is_refused() -> None:
     kernel = resizing._resize_kernel
     shared = noise(8, 8).__arrow_c_array__()[1]
     out = np.empty((3, 4, 4), np.uint8)
-    kernel.resize(shared, (8, 8), (0, 0, 8, 8), (4, 4), (0, 0, 4, 4), 2, out)
+    kernel.resize(shared, (0, 8), (8, 8), (0, 0, 8, 8), (4, 4), (0, 0, 4, 4), 2, out)
     whole = ((0, 0, 8, 9), (4, 4), (0, 0, 4, 4), 2)
     with pytest.raises(ValueError, match="Arrow array of other pixels"):
-        kernel.resize(shared, (8, 9), *whole, out)
+        kernel.resize(shared, (0, 9), (8, 9), *whole, out)
     grey = Image.new("L", (8, 9)).__arrow_c_array__()[1]
     with pytest.raises(ValueError, match="Arrow array of other pixels"):
-        kernel.resize(grey, (8, 9), *whole, out)
+        kernel.resize(grey, (0, 9), (8, 9), *whole, out)
     for data in (bytes(8 * 9 * 4 - 1), bytes(8 * 9 * 3)):
         with pytest.raises(ValueError, match="buffer of another size"):
-            kernel.resize(data, (8, 9), *whole, out)
+            kernel.resize(data, (0, 9), (8, 9), *whole, out)
     for other in (np.empty((3, 4, 5), np.uint8), np.empty((2, 4, 4), np.uint8)):
         with pytest.raises(ValueError, match="buffer of another size"):
-            kernel.resize(bytes(8 * 9 * 4), (8, 9), *whole, other)
-
-
-@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
-@pytest.mark.skipif(sys.platform != "linux", reason="flags of a shared library on Linux")
-def test_a_kernel_for_any_processor_gives_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    library = tmp_path / "_resize_kernel.so"
-    command = [
-        str(COMPILER), "-std=c11", "-O2", "-shared", "-fPIC", "-DPLAIN", "-Wall", "-Wextra",
-        "-Werror", "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
-        str(ROOT / "transforms" / "_resize_kernel.c"), "-o", str(library), "-lm",
-    ]  # fmt: skip
-    subprocess.run(command, check=True)
-    loader = importlib.machinery.ExtensionFileLoader("_resize_kernel", str(library))
-    spec = importlib.util.spec_from_file_location("_resize_kernel", library, loader=loader)
-    assert spec is not None
-    plain = importlib.util.module_from_spec(spec)
-    loader.exec_module(plain)
-    monkeypatch.setattr(resizing, "_resize_kernel", plain, raising=False)
-    monkeypatch.setattr(resizing, "AVAILABLE", True)
-    check_equal(noise(301, 203), (64, 64), BICUBIC)
-    check_equal(noise(301, 203), (99, 64), BILINEAR, (3.5, 0, 300.25, 203), (10, 0, 74, 64))
-    check_equal(noise(30, 20), (65, 91), BICUBIC)
+            kernel.resize(bytes(8 * 9 * 4), (0, 9), (8, 9), *whole, other)
+    with pytest.raises(ValueError, match="lines that are not enough"):
+        kernel.resize(bytes(8 * 8 * 4), (0, 8), (8, 9), *whole, out)
