@@ -1,6 +1,5 @@
 """The kernels in C: they compile without a warning, and an installation goes on without them."""
 
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -8,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.plain_kernels import COMPILER
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(ROOT.glob("transforms/_*.c"))
-COMPILER = shutil.which("cc")
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 

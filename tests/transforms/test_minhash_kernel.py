@@ -1,11 +1,8 @@
 """The kernel gives the bits of the numpy code, folds as `words` says, and is built if it can be."""
 
-import importlib.machinery
-import importlib.util
 import random
 import subprocess
 import sys
-import sysconfig
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -19,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.test_kernels import COMPILER, needs_compiler
+from tests.plain_kernels import build_plain_kernel
 from transforms import minhash_kernel, text_words
 from transforms.minhash import (
     MinHashConfig,
@@ -32,7 +29,6 @@ from transforms.minhash import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(ROOT.glob("transforms/_minhash_*.c"))
 
 needs_kernel = pytest.mark.skipif(
     not minhash_kernel.AVAILABLE, reason="the kernel was not built: there was no C compiler"
@@ -262,23 +258,10 @@ def test_texts_are_signed_where_the_kernel_was_not_built() -> None:
     assert run.stdout == f"{signatures(['a b c'], MinHashConfig(bands=1, rows=2)).tolist()}\n"
 
 
-@needs_compiler
-@pytest.mark.skipif(sys.platform != "linux", reason="flags of a shared library on Linux")
 def test_kernel_for_plain_registers_gives_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = tmp_path / "_minhash_kernel.so"
-    command = [
-        str(COMPILER), "-std=c11", "-O2", "-shared", "-fPIC", "-DWIDEST=",
-        "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
-        *map(str, SOURCES), "-o", str(library),
-    ]  # fmt: skip
-    subprocess.run(command, check=True)
-    loader = importlib.machinery.ExtensionFileLoader("_minhash_kernel", str(library))
-    spec = importlib.util.spec_from_file_location("_minhash_kernel", library, loader=loader)
-    assert spec is not None
-    plain = importlib.util.module_from_spec(spec)
-    loader.exec_module(plain)
+    plain = build_plain_kernel("minhash", tmp_path, "WIDEST=")
     monkeypatch.setattr(minhash_kernel, "_minhash_kernel", plain, raising=False)
     monkeypatch.setattr(minhash_kernel, "AVAILABLE", True)
     minhash_kernel._folds.cache_clear()

@@ -1,12 +1,8 @@
 """Resizing: the pixels of Pillow, whatever the sizes, the box, the window and the processor."""
 
-import importlib.machinery
-import importlib.util
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +12,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.plain_kernels import build_plain_kernel
 from transforms import resize as resizing
 from transforms.resize import Box, Window, resize
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPILER = shutil.which("cc")
 BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
 
 needs_kernel = pytest.mark.skipif(not resizing.AVAILABLE, reason="no C compiler built the kernel")
@@ -79,21 +75,7 @@ def noise(width: int, height: int) -> Image.Image:
 @pytest.fixture(scope="module")
 def plain_kernel(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The kernel as it is for processors without AVX2."""
-    if COMPILER is None or sys.platform != "linux":
-        pytest.skip("takes a C compiler, and flags of a shared library on Linux")
-    library = tmp_path_factory.mktemp("plain") / "_resize_kernel.so"
-    command = [
-        str(COMPILER), "-std=c11", "-O2", "-shared", "-fPIC", "-DPLAIN", "-Wall", "-Wextra",
-        "-Werror", "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
-        *map(str, sorted(ROOT.glob("transforms/_resize_*.c"))), "-o", str(library), "-lm",
-    ]  # fmt: skip
-    subprocess.run(command, check=True)
-    loader = importlib.machinery.ExtensionFileLoader("_resize_kernel", str(library))
-    spec = importlib.util.spec_from_file_location("_resize_kernel", library, loader=loader)
-    assert spec is not None
-    plain = importlib.util.module_from_spec(spec)
-    loader.exec_module(plain)
-    return plain
+    return build_plain_kernel("resize", tmp_path_factory.mktemp("plain"), "PLAIN")
 
 
 @needs_kernel
