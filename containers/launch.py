@@ -1,7 +1,6 @@
 """What the flex template's launcher runs: a file, where Weft is a package."""
 
-import sys
-
 from pipeline.flex_template import main
+from schemas.command_line import run_program
 
-sys.exit(main())
+run_program(main)

@@ -46,7 +46,7 @@ static PyObject *resize(PyObject *module, PyObject *args)
     PyObject *source, *target;
     int width, height, wide, tall, left, top, right, bottom, support, begin, end;
     float box[4];
-    Py_buffer given = {0}, out = {0};
+    Py_buffer out = {0};
     const uint8_t *from;
     Axis columns, rows;
     PyObject *answer = NULL;
@@ -64,17 +64,10 @@ static PyObject *resize(PyObject *module, PyObject *args)
     }
     if (PyObject_GetBuffer(target, &out, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) < 0)
         return NULL;
-    if (PyCapsule_CheckExact(source)) {
-        from = shared_pixels(source, (Py_ssize_t)width * (end - begin));
-        if (from == NULL)
-            goto done;
-    } else {
-        if (PyObject_GetBuffer(source, &given, PyBUF_C_CONTIGUOUS) < 0)
-            goto done;
-        from = given.buf;
-    }
-    if ((given.obj && given.len != (Py_ssize_t)width * (end - begin) * CHANNELS)
-        || out.len / PLANES / (right - left) != bottom - top || out.len % ((Py_ssize_t)PLANES * (right - left))) {
+    from = shared_pixels(source, (Py_ssize_t)width * (end - begin));
+    if (from == NULL)
+        goto done;
+    if (out.len / PLANES / (right - left) != bottom - top || out.len % ((Py_ssize_t)PLANES * (right - left))) {
         PyErr_SetString(PyExc_ValueError, "a buffer of another size");
         goto done;
     }
@@ -99,8 +92,6 @@ static PyObject *resize(PyObject *module, PyObject *args)
     else
         answer = enough ? Py_NewRef(Py_None) : PyErr_NoMemory();
 done:
-    if (given.obj)
-        PyBuffer_Release(&given);
     PyBuffer_Release(&out);
     return answer;
 }

@@ -68,7 +68,7 @@ def resize(
     _check_inside("box", box, picture.size)
     _check_inside("window", window, size)
     if not AVAILABLE or _is_strip(picture.size, size):
-        return np.asarray(picture.resize(size, resample, box).crop(window))
+        return _by_pillow(picture, size, resample, box, window)
     left, top, right, bottom = window
     # Planes, because the next who wants the pixels wants them so; seen as rows of pixels.
     planes = np.empty((3, bottom - top, right - left), np.uint8)
@@ -78,7 +78,7 @@ def resize(
         is_all = (begin, end) == (0, picture.height)
         pixels = _shared(picture if is_all else picture.crop((0, begin, picture.width, end)))
         if pixels is None:
-            return np.asarray(picture.resize(size, resample, box).crop(window))
+            return _by_pillow(picture, size, resample, box, window)
         is_whole = (first, last) == (top, bottom)
         part = planes if is_whole else np.empty((3, last - first, right - left), np.uint8)
         rows = (left, first, right, last)
@@ -133,6 +133,16 @@ def _check_inside(what: str, part: Sequence[float], size: tuple[int, int]) -> No
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         whole = f"{size[0]} x {size[1]}"
         raise ValueError(f"a {what} {(*part,)} that is empty or reaches out of {whole}")
+
+
+def _by_pillow(
+    picture: Image.Image,
+    size: tuple[int, int],
+    resample: Image.Resampling,
+    box: Box,
+    window: Window,
+) -> Pixels:
+    return np.asarray(picture.resize(size, resample, box).crop(window))
 
 
 def _is_strip(given: tuple[int, int], wanted: tuple[int, int]) -> bool:

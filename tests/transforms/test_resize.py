@@ -194,11 +194,11 @@ def test_memory_of_another_picture_is_refused() -> None:
     grey = Image.new("L", (8, 9)).__arrow_c_array__()[1]
     with pytest.raises(ValueError, match="Arrow array of other pixels"):
         kernel.resize(grey, (0, 9), (8, 9), *whole, out)
-    for data in (bytes(8 * 9 * 4 - 1), bytes(8 * 9 * 3)):
-        with pytest.raises(ValueError, match="buffer of another size"):
-            kernel.resize(data, (0, 9), (8, 9), *whole, out)
+    with pytest.raises(ValueError, match="PyCapsule"):
+        kernel.resize(bytes(8 * 9 * 4), (0, 9), (8, 9), *whole, out)
+    taller = noise(8, 9).__arrow_c_array__()[1]
     for other in (np.empty((3, 4, 5), np.uint8), np.empty((2, 4, 4), np.uint8)):
         with pytest.raises(ValueError, match="buffer of another size"):
-            kernel.resize(bytes(8 * 9 * 4), (0, 9), (8, 9), *whole, other)
+            kernel.resize(taller, (0, 9), (8, 9), *whole, other)
     with pytest.raises(ValueError, match="lines that are not enough"):
-        kernel.resize(bytes(8 * 8 * 4), (0, 8), (8, 9), *whole, out)
+        kernel.resize(shared, (0, 8), (8, 9), *whole, out)
