@@ -21,14 +21,9 @@ def kernel(name: str) -> Extension:
         f"transforms._{name}_kernel",
         files("c"),
         depends=files("h"),
-        define_macros=[("Py_LIMITED_API", "0x030B0000")],
         extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden"],
-        py_limited_api=True,
         optional=True,
     )
 
 
-setup(
-    ext_modules=[kernel("page"), kernel("minhash"), kernel("resize")],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
-)
+setup(ext_modules=[kernel("page"), kernel("minhash"), kernel("resize")])

@@ -21,7 +21,8 @@ from schemas.errors import DataError
 from schemas.rows import Node
 from transforms.content_model import ContentModel
 from transforms.html_parsers import BACKENDS
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
+from transforms.page_limits import ExtractConfig
 from transforms.urls import site_of
 
 CONFIG = ExtractConfig(max_seconds=600.0)

@@ -32,7 +32,7 @@ def build_plain_kernel(name: str, folder: Path, define: str) -> Any:
     sources = sorted(ROOT.glob(f"transforms/_{name}_*.c"))
     command = [
         COMPILER, "-std=c11", "-O2", "-shared", "-fPIC", f"-D{define}",
-        "-DPy_LIMITED_API=0x030B0000", f"-I{sysconfig.get_paths()['include']}",
+        f"-I{sysconfig.get_paths()['include']}",
         *map(str, sources), "-o", str(library), "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True)

@@ -22,8 +22,9 @@ from schemas.rows import Node
 from tests.conftest import SHARED_DATA, hang_guard
 from transforms.charset import decode_html
 from transforms.dom import parse_html
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
 from transforms.page_facts import PageFacts, page_facts
+from transforms.page_limits import ExtractConfig
 from transforms.urls import normalize_url
 
 SECONDS = float(os.environ.get("WEFT_FUZZ_SECONDS", "10"))

@@ -1,9 +1,8 @@
 /* The MinHash kernel as a Python module: a text in, its signature or its shingles out.
    minhash_kernel.py is its only caller.
 
-   It keeps to the limited API of Python 3.11, so that one build serves all later versions. A text
-   is taken in pieces, and what a piece needs is given back or used again, so memory does not grow
-   with the text. Folding needs the interpreter's lock; other threads run while words are hashed. */
+   A text is taken in pieces, and what a piece needs is given back or used again, so memory does not
+   grow with the text. Folding needs the interpreter's lock; other threads run while words are hashed. */
 
 #include "_minhash_kernel.h"
 #include "_minhash_xxh64.h"

@@ -1,7 +1,6 @@
 /* The page kernel as a Python module: arguments in, bytes out. page_kernel.py is its only caller.
 
-   It keeps to the limited API of Python 3.11, so that one build serves all later versions, and lets
-   other threads run while it reads. Tables are made once from what the Python modules say, and are
+   Other threads run while it reads. Tables are made once from what the Python modules say, and are
    not changed afterwards. */
 
 #include "_page_kernel.h"
@@ -345,6 +344,7 @@ static PyObject *measure_blocks(PyObject *module, PyObject *arguments)
 }
 
 static PyMethodDef METHODS[] = {
+    {"encode", encode, METH_O, "A text as UTF-8, a `?` for each surrogate."},
     {"slim", slim, METH_VARARGS, "The source without scripts, styles and drawings."},
     {"count_tags", count_tags, METH_VARARGS, "Tags, formatting elements left open, and what may be attributes."},
     {"limit_depth", limit_depth, METH_VARARGS, "The source without tags that nest too deep."},

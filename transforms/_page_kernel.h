@@ -139,6 +139,10 @@ PyObject *new_bytes(size_t count, size_t width, void *where);
 /* A tuple of new objects; it takes them over. NULL where one is NULL. */
 PyObject *new_tuple(PyObject **items, Py_ssize_t count);
 
+/* _page_utf8.c */
+
+PyObject *encode(PyObject *module, PyObject *text);
+
 /* _page_slim.c */
 
 /* Finds what of scripts, styles, drawings and links can go: begins and ends, in turn. */

@@ -5,7 +5,7 @@
    whatever order they are added, so the registers may be as wide as the processor has them and the
    pixels stay Pillow's own. Only the columns and rows that are wanted are computed.
 
-   It keeps to the limited API of Python 3.11. Other threads run while pixels are computed. */
+   Other threads run while pixels are computed. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -5,7 +5,6 @@ caption, an item of a list, a quote, else a paragraph.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from schemas.rows import Node
@@ -24,10 +23,9 @@ def _clean_piece(text: str) -> str:
 
 
 @dataclass(slots=True)
-class Block:
-    """A node and what merging twins needs to know of it."""
+class Place:
+    """Where a node stands: what merging twins needs to know of it."""
 
-    node: Node
     position: int
     """Position in the DOM of an image; -1 for a text."""
     noscript: int
@@ -49,9 +47,10 @@ class OpenList:
 class BlockWriter:
     """Gathers characters into lines and lines into blocks."""
 
-    emit: Callable[[Block], None]
-    """Takes each block as it is finished; may raise to end the page."""
-    blocks: list[Block] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    """Finished blocks."""
+    places: dict[int, Place] = field(default_factory=dict)
+    """Of images and of what stands in `noscript`, by position in `nodes`."""
     buffer: list[str] = field(default_factory=list)
     """Pieces of the line that is being gathered, as `plain_blanks` leaves them."""
     lines: list[str] = field(default_factory=list)
@@ -67,6 +66,22 @@ class BlockWriter:
     """Open block quotes."""
     noscript: int = -1
     """Position of the open `noscript`, -1 outside."""
+    marks: int = 0
+    """Open elements that write into their line when they close."""
+
+    def take(self, text: str, is_line: bool) -> None:
+        """Takes text.
+
+        Args:
+            text: As `plain_blanks` leaves it; not empty.
+            is_line: Whether the line ends behind it.
+        """
+        buffer = self.buffer
+        if not is_line or buffer or self.marks or BREAK in text:
+            if buffer or not text.isspace():
+                buffer.append(text)
+        elif text := _clean_piece(text):
+            self.add(text)
 
     def end_line(self) -> None:
         """Ends the line that is being gathered."""
@@ -123,9 +138,11 @@ class BlockWriter:
 
     def put(self, role: str, text: str) -> None:
         """Adds a text node."""
-        self.keep(Block(Node("text", role, text), -1, self.noscript))
+        if self.noscript >= 0:
+            self.places[len(self.nodes)] = Place(-1, self.noscript)
+        self.nodes.append(Node("text", role, text))
 
-    def keep(self, block: Block) -> None:
-        """Adds a block."""
-        self.emit(block)
-        self.blocks.append(block)
+    def put_image(self, node: Node, position: int, lazy: bool) -> None:
+        """Adds an image node."""
+        self.places[len(self.nodes)] = Place(position, self.noscript, lazy)
+        self.nodes.append(node)

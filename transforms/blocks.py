@@ -4,15 +4,17 @@ One loop over the tags that matter, with a stack of the few elements that do som
 close. What each element becomes is said in `interleave.py`.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 
 import numpy as np
 
-from schemas.errors import PageDeadlineError
-from transforms.block_writer import Block, BlockWriter, OpenList
+from schemas.errors import PageDeadlineError, PageTooLargeError
+from schemas.rows import Node
+from transforms.block_writer import BlockWriter, OpenList
 from transforms.content_features import BREAKING, BREAKING_NAMES
 from transforms.dom import CODES, NAMES, Dom, code_table
 from transforms.image_nodes import read_image
@@ -20,14 +22,15 @@ from transforms.image_sources import picture_file
 from transforms.main_content import Content
 from transforms.markup import clean_code, clean_text, fenced_code, table_lines
 from transforms.name_groups import says_aside, says_caption
+from transforms.page_limits import ExtractConfig
 from transforms.page_walk import plain_blanks, read_steps
 from transforms.tables import data_rows
 
 _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20})(?:\s|$)")
 _NUMBER = re.compile(r"-?\d{1,9}$")
 _IMAGES = frozenset(CODES[name] for name in ("img", "amp-img", "picture"))
-_CLOCK_EVERY = 256
-"""Steps between two looks at the clock."""
+_CHECK_EVERY = 256
+"""Steps between two looks at the clock and at what has been written."""
 
 
 @dataclass(slots=True)
@@ -35,37 +38,47 @@ class _Figure:
     """An open figure."""
 
     first: int
-    """Blocks before the figure."""
+    """Nodes before the figure."""
     caption: str = ""
 
 
 @dataclass(slots=True)
 class Walker(BlockWriter):
-    """Turns a range of the DOM into blocks. One walker serves one page."""
+    """Turns the content of the DOM into blocks. One walker serves one page."""
 
     dom: Dom
     content: Content
     base: str
     """What relative references are relative to."""
-    max_alt: int
-    """Characters kept of alt, title and figcaption."""
-    deadline: float = float("inf")
+    limits: ExtractConfig
+    deadline: float = math.inf
     """`time.monotonic()` after which the page has failed."""
     _stack: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     """End tag and closing action of each open element that has one."""
     _figures: list[_Figure] = field(default_factory=list)
     _links: list[str | None] = field(default_factory=list)
     """What each open link around images leads to."""
+    _checked: int = 0
+    """Nodes whose characters are counted."""
+    _characters: int = 0
 
-    def walk(self) -> list[Block]:
-        """Reads the content of the page and returns its blocks."""
+    def walk(self) -> list[Node]:
+        """Reads the content of the page and returns its blocks.
+
+        Raises:
+            PageTooLargeError: It is beyond a limit.
+            PageDeadlineError: It took too long.
+        """
         buffer, stack = self.buffer, self._stack
         skip_to = 0
-        for step, (tag, ends_line, code, text) in enumerate(read_steps(self.dom, self.content)):
+        steps = read_steps(self.dom, self.content)
+        line_ends = [step[1] for step in steps[1:]]
+        line_ends.append(True)
+        for step, (tag, ends_line, code, text) in enumerate(steps):
             if tag < skip_to:
                 continue
-            if step % _CLOCK_EVERY == 0 and monotonic() > self.deadline:
-                raise PageDeadlineError("its blocks took too long")
+            if step % _CHECK_EVERY == 0:
+                self._check()
             while stack and stack[-1][0] <= tag:
                 stack.pop()[1]()
             if ends_line and buffer:
@@ -74,13 +87,25 @@ class Walker(BlockWriter):
                 skip_to = _OPENERS[code](self, tag)
                 if skip_to > tag:
                     continue
-            if text and (buffer or not text.isspace()):
-                buffer.append(text)
+            if text:
+                self.take(text, line_ends[step])
         while stack:
             stack.pop()[1]()
         self.end_line()
         self.end_group()
-        return self.blocks
+        self._check()
+        return self.nodes
+
+    def _check(self) -> None:
+        if monotonic() > self.deadline:
+            raise PageDeadlineError("its blocks took too long")
+        nodes = self.nodes
+        if len(nodes) > self.limits.max_nodes:
+            raise PageTooLargeError(f"more than {self.limits.max_nodes} nodes")
+        self._characters += sum([len(node.text) for node in nodes[self._checked :] if node.text])
+        self._checked = len(nodes)
+        if self._characters > self.limits.max_characters:
+            raise PageTooLargeError(f"more than {self.limits.max_characters} characters of text")
 
     # Elements. Each takes the position of one and returns the position to go on from.
 
@@ -109,12 +134,21 @@ class Walker(BlockWriter):
         return self._push(node, close)
 
     def _open_inline_quote(self, node: int) -> int:
-        self.buffer.append("\u201c")
-        return self._push(node, lambda: self.buffer.append("\u201d"))
+        return self._open_marks(node, "\u201c\u201d")
 
     def _open_reading(self, node: int) -> int:
-        self.buffer.append("(")
-        return self._push(node, lambda: self.buffer.append(")"))
+        return self._open_marks(node, "()")
+
+    def _open_marks(self, node: int, marks: str) -> int:
+        """What stands between two marks in its line."""
+        self.buffer.append(marks[0])
+        self.marks += 1
+
+        def close() -> None:
+            self.buffer.append(marks[1])
+            self.marks -= 1
+
+        return self._push(node, close)
 
     def _open_list(self, node: int) -> int:
         self.end_line()
@@ -153,7 +187,7 @@ class Walker(BlockWriter):
 
     def _open_figure(self, node: int) -> int:
         self.end_line()
-        self._figures.append(_Figure(len(self.blocks)))
+        self._figures.append(_Figure(len(self.nodes)))
         return self._push(node, self._close_figure)
 
     def _close_figure(self) -> None:
@@ -161,10 +195,9 @@ class Walker(BlockWriter):
         figure = self._figures.pop()
         if not figure.caption:
             return
-        for block in self.blocks[figure.first :]:
-            node = block.node
+        for node in self.nodes[figure.first :]:
             if node.kind == "image" and node.figcaption is None:
-                block.node = replace(node, figcaption=figure.caption[: self.max_alt])
+                node.figcaption = figure.caption[: self.limits.max_alt_characters]
 
     def _open_caption(self, node: int) -> int:
         self.end_line()
@@ -306,11 +339,11 @@ class Walker(BlockWriter):
         if not (images[node] or images[node : end + 1].any()):
             return node
         link = self._links[-1] if self._links else None
-        found = read_image(self.dom, node, self.base, link, self.max_alt)
+        found = read_image(self.dom, node, self.base, link, self.limits.max_alt_characters)
         if found is not None:
             self.end_line()
             self.end_group()
-            self.keep(Block(found.node, found.position, self.noscript, found.lazy))
+            self.put_image(found.node, found.position, found.lazy)
         # The noscript twin of an amp-img follows inside.
         return end if self.dom.name(node) == "picture" else node
 

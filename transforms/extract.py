@@ -23,9 +23,10 @@ from transforms.image_facts import (
     outcome_of,
     read_image_facts,
 )
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
 from transforms.packs import PackWriter
 from transforms.page_facts import page_facts
+from transforms.page_limits import ExtractConfig
 from transforms.parts import MapParts
 from transforms.sink import Part, PartSink
 from transforms.text_scores import score_text

@@ -341,9 +341,12 @@ def prepare_source(html: str) -> bytes:
         PageTooLargeError: A tag with more than `MAX_ATTRIBUTES` attributes.
     """
     # Bytes, because lexbor takes no lone surrogates.
-    source = html.encode("utf-8", "replace")
-    count = parse_kernel.count_tags if page_kernel.AVAILABLE else _count_tags
-    tags, left_open, crowd = count(source)
+    if page_kernel.AVAILABLE:
+        source = parse_kernel.encode(html)
+        tags, left_open, crowd = parse_kernel.count_tags(source)
+    else:
+        source = html.encode("utf-8", "replace")
+        tags, left_open, crowd = _count_tags(source)
     if crowd > MAX_ATTRIBUTES:
         _check_attributes(source)
     if tags > _DEPTH_CHECK_FROM or (tags > _FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING):

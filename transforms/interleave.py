@@ -21,14 +21,14 @@ without a picture whose microdata names one has that. Images without an http or 
 URIs, inline SVG), spacers by file name and images declared one pixel wide or high are no nodes.
 """
 
-import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from time import monotonic
 
 from schemas.errors import HtmlParseError, PageDeadlineError, PageTooLargeError
 from schemas.rows import Node
-from transforms.block_writer import Block
+from transforms.block_writer import Place
 from transforms.blocks import Walker
 from transforms.content_model import ContentModel
 from transforms.dom import Dom, parse_html
@@ -36,6 +36,7 @@ from transforms.image_edges import link_images
 from transforms.image_objects import show_image_objects
 from transforms.layout_twins import drop_layout_twins
 from transforms.main_content import select_content
+from transforms.page_limits import ExtractConfig
 from transforms.urls import normalize_url, resolve_url
 
 _ASKS_FOR_SCRIPTS = re.compile(r"\bjava\s?script\b", re.I)
@@ -45,27 +46,6 @@ _LONGEST_REQUEST = 300
 
 STEP_VERSION = 4
 """Changes when the same page gives other nodes."""
-
-
-@dataclass(frozen=True)
-class ExtractConfig:
-    """Limits of one page. A page beyond them is a typed failure, never cut in silence."""
-
-    max_html_characters: int = 20_000_000
-    """Characters of the source; the largest pages that people write have about two million."""
-    max_nodes: int = 50_000
-    """Text and image nodes of the result."""
-    max_characters: int = 5_000_000
-    """Characters of text of the result; a long book has three million."""
-    max_alt_characters: int = 4_000
-    """Characters kept of an alt, title or figcaption; no caption is longer."""
-    max_seconds: float = 20.0
-    """Time a page may take, looked at between steps and while its nodes are written; no page of a
-    real crawl comes near it."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.max_seconds < math.inf:
-            raise ValueError(f"max_seconds is a number above 0, not {self.max_seconds}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +67,7 @@ def _base_url(dom: Dom, url: str) -> str:
     return own
 
 
-def _are_twins(dom: Dom, first: Block, second: Block) -> bool:
+def _are_twins(dom: Dom, first: Place, second: Place) -> bool:
     """Whether two images side by side are a lazy image and its `noscript` form, in either order."""
     scripted, plain = (first, second) if second.noscript >= 0 else (second, first)
     if plain.noscript < 0 or scripted.noscript >= 0 or not scripted.lazy:
@@ -96,33 +76,27 @@ def _are_twins(dom: Dom, first: Block, second: Block) -> bool:
     return bool(around <= scripted.position < dom.closes[around])
 
 
-def merge_twins(dom: Dom, blocks: list[Block]) -> list[Node]:
-    """The nodes of blocks; what a `noscript` holds only where it stands nowhere else."""
-    if max([block.noscript for block in blocks], default=-1) < 0:
-        return [block.node for block in blocks]
-    scripted = [block.node for block in blocks if block.noscript < 0]
+def merge_twins(dom: Dom, nodes: list[Node], places: Mapping[int, Place]) -> list[Node]:
+    """Nodes, with what a `noscript` holds only where it stands nowhere else.
+
+    Args:
+        dom: The page.
+        nodes: Its nodes; lazy images get the alt and title that their twins have.
+        places: Where images, and what is in a `noscript`, stand, by position in `nodes`.
+    """
+    plain = [position for position, place in places.items() if place.noscript >= 0]
+    if not plain:
+        return nodes
+    inside = set(plain)
+    scripted = [node for position, node in enumerate(nodes) if position not in inside]
     urls = {node.image_url for node in scripted if node.kind == "image"}
     texts = {node.text for node in scripted if node.kind == "text"}
     said: dict[int, Node] = {}
     """What the plain twin of a lazy image says, by the position of the lazy one."""
     dropped: set[int] = set()
-    for position, block in enumerate(blocks):
-        if block.noscript >= 0 and block.node.kind == "image":
-            for beside in (position - 1, position + 1):
-                other = blocks[beside] if 0 <= beside < len(blocks) else None
-                if other and other.node.kind == "image" and _are_twins(dom, other, block):
-                    said[beside] = block.node
-                    dropped.add(position)
-            if block.node.image_url in urls:
-                dropped.add(position)
-    nodes: list[Node] = []
-    for position, block in enumerate(blocks):
-        if position in dropped:
-            continue
-        node = block.node
-        if twin := said.get(position):
-            node = replace(node, alt=node.alt or twin.alt, title=node.title or twin.title)
-        if block.noscript >= 0 and node.kind == "text":
+    for position in plain:
+        node = nodes[position]
+        if node.kind == "text":
             text = node.text or ""
             # Markup escaped twice shows as tags: a tracker, not a text.
             if (
@@ -130,9 +104,23 @@ def merge_twins(dom: Dom, blocks: list[Block]) -> list[Node]:
                 or text.startswith("<")
                 or (len(text) <= _LONGEST_REQUEST and _ASKS_FOR_SCRIPTS.search(text))
             ):
-                continue
-        nodes.append(node)
-    return nodes
+                dropped.add(position)
+            continue
+        if node.image_url in urls:
+            dropped.add(position)
+        for beside in (position - 1, position + 1):
+            other = nodes[beside] if 0 <= beside < len(nodes) else None
+            if (
+                other
+                and other.kind == "image"
+                and _are_twins(dom, places[beside], places[position])
+            ):
+                said[beside] = node
+                dropped.add(position)
+    for position, twin in said.items():
+        node = nodes[position]
+        node.alt, node.title = node.alt or twin.alt, node.title or twin.title
+    return [node for position, node in enumerate(nodes) if position not in dropped]
 
 
 def extract_page(
@@ -172,21 +160,10 @@ def extract_page(
     shown = show_image_objects(dom, base)
     if monotonic() > deadline:
         raise PageDeadlineError(f"parsing took over {config.max_seconds} s")
-    characters = count = 0
-
-    def check(block: Block) -> None:
-        nonlocal characters, count
-        count += 1
-        characters += len(block.node.text or "")
-        if count > config.max_nodes:
-            raise PageTooLargeError(f"more than {config.max_nodes} nodes")
-        if characters > config.max_characters:
-            raise PageTooLargeError(f"more than {config.max_characters} characters of text")
-
     content = select_content(shown, model)
     if monotonic() > deadline:
         raise PageDeadlineError(f"reading took over {config.max_seconds} s")
-    walker = Walker(shown, content, base, config.max_alt_characters, deadline, emit=check)
-    nodes = drop_layout_twins(merge_twins(shown, walker.walk()))
+    walker = Walker(shown, content, base, config, deadline)
+    nodes = drop_layout_twins(merge_twins(shown, walker.walk(), walker.places))
     link_images(nodes)
     return Page(dom, base, nodes)

@@ -1,8 +1,9 @@
 """What the page kernel does with a source: limits it, empties it, and has lexbor parse it.
 
-It empties scripts, styles and drawings (`slim`), which nobody reads from the tree and which are
-more than half of what a page weighs, and counts and limits what would cost the square of a page's
-length (`count_tags`, `limit_depth`). All three are here as `html_parsers.py` describes them.
+It writes a page as UTF-8 (`encode`), empties scripts, styles and drawings (`slim`), which nobody
+reads from the tree and which are more than half of what a page weighs, and counts and limits what
+would cost the square of a page's length (`count_tags`, `limit_depth`). The last three are here as
+`html_parsers.py` describes them.
 
 `lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
 
@@ -31,6 +32,11 @@ LEXBOR_MAJOR = 3
 """The major version of lexbor whose functions are as _page_lexbor.c declares them."""
 
 _NAME_BYTES = 16
+
+
+def encode(html: str) -> bytes:
+    """What `html.encode("utf-8", "replace")` gives."""
+    return _page_kernel.encode(html)
 
 
 def slim(source: bytes) -> bytes:

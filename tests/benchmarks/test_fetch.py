@@ -35,7 +35,8 @@ from benchmarks.fetch_sides import demand_same
 from benchmarks.report import Row
 from tests.conftest import hang_guard
 from transforms.fetch_config import FetchConfig
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
+from transforms.page_limits import ExtractConfig
 from transforms.warc import Record, WarcConfig, read_records
 
 pytestmark = pytest.mark.skipif(

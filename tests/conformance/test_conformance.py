@@ -8,8 +8,9 @@ import pytest
 from tests.conformance.case_files import Case, read_cases, show_facts, show_nodes, write_nodes
 from transforms.captions import find_captions
 from transforms.html_parsers import BACKENDS
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
 from transforms.page_facts import page_facts
+from transforms.page_limits import ExtractConfig
 
 CASES = read_cases()
 CONFIG = ExtractConfig()

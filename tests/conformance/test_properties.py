@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from schemas.rows import Node
 from tests.conformance.case_files import URL, Case, read_cases
 from transforms.html_parsers import BACKENDS
-from transforms.interleave import ExtractConfig, Page, extract_page
+from transforms.interleave import Page, extract_page
+from transforms.page_limits import ExtractConfig
 
 CASES = read_cases()
 CONFIG = ExtractConfig()

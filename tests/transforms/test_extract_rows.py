@@ -25,8 +25,8 @@ from transforms.input_rows import (
     Row,
     local_image_url,
 )
-from transforms.interleave import ExtractConfig
 from transforms.packs import read_images
+from transforms.page_limits import ExtractConfig
 from transforms.sink import Part, PartSink
 
 SETTINGS = ExtractSettings()

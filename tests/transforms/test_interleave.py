@@ -14,7 +14,8 @@ from transforms import interleave
 from transforms.charset import decode_html
 from transforms.dom import BACKENDS, Dom, parse_html
 from transforms.image_sources import choose_source, parse_srcset
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
+from transforms.page_limits import ExtractConfig
 from transforms.urls import resolve_url
 
 CONFIG = ExtractConfig(max_seconds=1e6)  # no page ends by the clock

@@ -8,7 +8,8 @@ from transforms.content_model import UNIT, WEIGHT_UNIT, load_model, score_blocks
 from transforms.content_rules import drop_lone_headings, drop_twins, keep_whole, sure_chrome
 from transforms.dom import parse_html
 from transforms.html_parsers import BACKENDS
-from transforms.interleave import ExtractConfig, extract_page
+from transforms.interleave import extract_page
+from transforms.page_limits import ExtractConfig
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the old river bank. "
 ARTICLE = f"<h1>Title of it</h1><p>First. {SENTENCE * 4}</p><p>Second. {SENTENCE * 4}</p>"
