@@ -7,14 +7,15 @@
 
 #include "_page_kernel.h"
 
-/* Eight numbers side by side; a compiler makes of it what the machine has. */
+/* Numbers side by side; a compiler makes of it what the machine has. */
+typedef float Sixteen __attribute__((vector_size(64), aligned(4)));
 typedef float Eight __attribute__((vector_size(32), aligned(4)));
 
-enum { LANES = 8, MOST_EIGHTS = 6, LAYERS = 4, MAX_INPUTS = 512, MAX_OUTPUTS = 128, MAX_CONTAINERS = 8 };
+enum { LANES = 8, LAYERS = 4, MAX_INPUTS = 512, MAX_OUTPUTS = 128, MAX_CONTAINERS = 8, BITS = 64 };
 
 /* On x86-64 the machine picks what it is fastest with when the kernel is loaded. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("avx2", "default")))
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
 #else
 #define CLONES
 #endif
@@ -46,11 +47,11 @@ typedef struct {
     const float *measures, *page;
 } ScoredBlocks;
 
-/* The numbers of a vector that are not zero. */
+/* A vector, and a bit for each number of it that is not zero. */
 typedef struct {
-    size_t count;
-    uint16_t at[MAX_INPUTS];
-    float value[MAX_INPUTS];
+    const float *values;
+    size_t parts;
+    uint64_t bits[MAX_INPUTS / BITS];
 } Sparse;
 
 /* A bit for each of up to 64 numbers that is not zero. */
@@ -71,49 +72,82 @@ INLINE uint64_t numbers_bits(const float *values, size_t count)
 
 INLINE void find_numbers(const float *values, size_t width, Sparse *found)
 {
-    size_t count = 0;
-    for (size_t from = 0; from < width; from += 64) {
-        uint64_t bits = numbers_bits(values + from, width - from < 64 ? width - from : 64);
-        for (; bits; bits &= bits - 1) {
-            size_t at = from + (size_t)__builtin_ctzll(bits);
-            found->at[count] = (uint16_t)at;
-            found->value[count++] = values[at];
-        }
-    }
-    found->count = count;
+    found->values = values;
+    found->parts = 0;
+    for (size_t from = 0; from < width; from += BITS)
+        found->bits[found->parts++] = numbers_bits(values + from, width - from < BITS ? width - from : BITS);
 }
 
-/* Adds a vector times `eights` columns of eight to as many sums. */
-INLINE void add_columns(const float *weights, size_t stride, const Sparse *values, size_t eights, float *into)
+/* Some columns of sums: up to three vectors of sixteen, and one of eight. */
+typedef struct {
+    Sixteen wide[3];
+    Eight narrow;
+} Columns;
+
+/* Adds a row of weights, times a number. */
+INLINE void add_row(Columns *sums, const float *row, float number, size_t wides, bool narrow)
 {
-    Eight sums[MOST_EIGHTS];
-#pragma GCC unroll 6
-    for (size_t nth = 0; nth < eights; nth++)
-        sums[nth] = *(const Eight *)(const void *)(into + LANES * nth);
-    for (size_t at = 0; at < values->count; at++) {
-        const float *row = weights + stride * values->at[at];
-        Eight value = values->value[at] - (Eight){0};
-#pragma GCC unroll 6
-        for (size_t nth = 0; nth < eights; nth++)
-            sums[nth] += value * *(const Eight *)(const void *)(row + LANES * nth);
+    Sixteen wide = number - (Sixteen){0};
+#pragma GCC unroll 3
+    for (size_t nth = 0; nth < wides; nth++)
+        sums->wide[nth] += wide * *(const Sixteen *)(const void *)(row + 2 * LANES * nth);
+    if (narrow)
+        sums->narrow += (number - (Eight){0}) * *(const Eight *)(const void *)(row + 2 * LANES * wides);
+}
+
+/* Adds a vector times some columns to as many sums. In two halves, because an addition has to wait for
+   the one before it into the same sum. */
+INLINE void add_columns(const float *weights, size_t stride, const Sparse *vector, size_t wides, bool narrow,
+                        float *into)
+{
+    Columns one, other;
+#pragma GCC unroll 3
+    for (size_t nth = 0; nth < wides; nth++) {
+        one.wide[nth] = *(const Sixteen *)(const void *)(into + 2 * LANES * nth);
+        other.wide[nth] = (Sixteen){0};
     }
-#pragma GCC unroll 6
-    for (size_t nth = 0; nth < eights; nth++)
-        *(Eight *)(void *)(into + LANES * nth) = sums[nth];
+    one.narrow = narrow ? *(const Eight *)(const void *)(into + 2 * LANES * wides) : (Eight){0};
+    other.narrow = (Eight){0};
+    for (size_t part = 0; part < vector->parts; part++) {
+        const float *values = vector->values + BITS * part, *rows = weights + stride * BITS * part;
+        uint64_t bits = vector->bits[part];
+        for (; bits & (bits - 1); bits &= bits - 1) {
+            size_t first = (size_t)__builtin_ctzll(bits);
+            bits &= bits - 1;
+            size_t second = (size_t)__builtin_ctzll(bits);
+            add_row(&one, rows + stride * first, values[first], wides, narrow);
+            add_row(&other, rows + stride * second, values[second], wides, narrow);
+        }
+        if (bits) {
+            size_t last = (size_t)__builtin_ctzll(bits);
+            add_row(&one, rows + stride * last, values[last], wides, narrow);
+        }
+    }
+#pragma GCC unroll 3
+    for (size_t nth = 0; nth < wides; nth++)
+        *(Sixteen *)(void *)(into + 2 * LANES * nth) = one.wide[nth] + other.wide[nth];
+    if (narrow)
+        *(Eight *)(void *)(into + 2 * LANES * wides) = one.narrow + other.narrow;
 }
 
 /* Adds a vector times a matrix, whose number of columns is a multiple of eight, to sums. */
-INLINE void add_product(const float *weights, size_t columns, const Sparse *values, float *into)
+INLINE void add_product(const float *weights, size_t columns, const Sparse *vector, float *into)
 {
-    size_t from = 0;
-    for (; from + MOST_EIGHTS * LANES <= columns; from += MOST_EIGHTS * LANES)
-        add_columns(weights + from, columns, values, MOST_EIGHTS, into + from);
-    for (; from + 3 * LANES <= columns; from += 3 * LANES)
-        add_columns(weights + from, columns, values, 3, into + from);
-    for (; from + 2 * LANES <= columns; from += 2 * LANES)
-        add_columns(weights + from, columns, values, 2, into + from);
-    for (; from < columns; from += LANES)
-        add_columns(weights + from, columns, values, 1, into + from);
+    /* Where a width is known here, no multiplication stands before the weights of a row. */
+    if (columns == 6 * LANES) {
+        add_columns(weights, 6 * LANES, vector, 3, false, into);
+        return;
+    }
+    if (columns == 3 * LANES) {
+        add_columns(weights, 3 * LANES, vector, 1, true, into);
+        return;
+    }
+    if (columns == 2 * LANES) {
+        add_columns(weights, 2 * LANES, vector, 1, false, into);
+        return;
+    }
+    for (size_t from = 0; from < columns; from += LANES)
+        add_columns(weights + from, columns, vector, 0, true, into + from);
 }
 
 /* Sums become values: scaled, rounded down, and held between 0 and the largest. */
