@@ -5,7 +5,7 @@
 
 #include "_page_kernel.h"
 
-enum { EIGHT_BYTES = 8, MAX_CODES = 256, OCTETS = 256, TABLES = 3 };
+enum { EIGHT_BYTES = 8, OCTETS = 256, TABLES = 3 };
 
 uint64_t last_eight(const uint8_t *octets, size_t size)
 {
@@ -139,20 +139,26 @@ static PyObject *tag_names(PyObject *module, PyObject *arguments)
 
 static PyObject *fill_tags(const TagNames *names, const uint8_t *source, size_t size, const Places *marks)
 {
-    TagArrays out;
     size_t count = marks->count / 2;
+    int64_t *numbers;
+    uint8_t *held;
     PyObject *items[] = {
-        new_bytes(count, sizeof(int64_t), &out.tags),
-        new_bytes(count, sizeof(int64_t), &out.starts),
-        new_bytes(count, sizeof(int64_t), &out.stops),
-        new_bytes(count, sizeof(int64_t), &out.closes),
-        new_bytes(count, sizeof(int64_t), &out.levels),
-        new_bytes(count, sizeof(int64_t), &out.parents),
-        new_bytes(count, sizeof(int64_t), &out.text_stops),
+        new_bytes(TAG_ARRAYS * count, sizeof *numbers, &numbers),
+        new_bytes(MAX_CODES, 1, &held),
     };
     PyObject *tuple = new_tuple(items, sizeof items / sizeof *items);
     if (!tuple)
         return NULL;
+    TagArrays out = {
+        .tags = numbers,
+        .starts = numbers + count,
+        .stops = numbers + 2 * count,
+        .closes = numbers + 3 * count,
+        .levels = numbers + 4 * count,
+        .parents = numbers + 5 * count,
+        .text_stops = numbers + 6 * count,
+        .held = held,
+    };
     Outcome outcome;
     Py_BEGIN_ALLOW_THREADS
     outcome = read_tags(names, source, size, marks, &out);
@@ -276,16 +282,18 @@ static PyObject *write_survey(Survey *survey)
     BlockArrays out;
     size_t count = survey->block_count;
     size_t width = count ? measure_count(survey->tables) : 0;
+    int64_t *numbers;
     PyObject *items[] = {
-        new_bytes(count, sizeof(int64_t), &out.first),
-        new_bytes(count, sizeof(int64_t), &out.last),
-        new_bytes(count, sizeof(int64_t), &out.size),
-        new_bytes(count, sizeof(int64_t), &out.images),
+        new_bytes((4 + 2 * LEVELS) * count, sizeof *numbers, &numbers),
         new_bytes(count * width, sizeof(float), &out.measures),
-        new_bytes(count * 2 * LEVELS, sizeof(int64_t), &out.ranges),
         new_bytes(count ? page_measure_count(survey->tables) : 0, sizeof(float), &out.page),
     };
     PyObject *tuple = new_tuple(items, sizeof items / sizeof *items);
+    out.first = numbers;
+    out.last = numbers + count;
+    out.size = numbers + 2 * count;
+    out.images = numbers + 3 * count;
+    out.ranges = numbers + 4 * count;
     if (tuple && count) {
         Py_BEGIN_ALLOW_THREADS
         write_blocks(survey, &out);
@@ -351,7 +359,7 @@ static PyMethodDef METHODS[] = {
     {"lexbor", lexbor, METH_VARARGS, "lexbor's functions, for `lexbor_markup`."},
     {"lexbor_markup", lexbor_markup, METH_VARARGS, "Canonical markup of a source."},
     {"tag_names", tag_names, METH_VARARGS, "The table for `read_tags`."},
-    {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`; None if the markup is not canonical."},
+    {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`, and which elements it has; None if the markup is not canonical."},
     {"measure_tables", measure_tables, METH_VARARGS, "The tables for `measure_blocks`."},
     {"measure_blocks", measure_blocks, METH_VARARGS, "The arrays of `Blocks`."},
     {"network", network, METH_VARARGS, "The network for `score_blocks`."},

@@ -169,9 +169,12 @@ typedef struct {
     uint8_t other;
 } TagNames;
 
-/* One entry a tag, as in `Dom`. */
+enum { TAG_ARRAYS = 7, MAX_CODES = 256 };
+
+/* One entry a tag, as in `Dom`; and by code, whether the page has the element. */
 typedef struct {
     int64_t *tags, *starts, *stops, *closes, *levels, *parents, *text_stops;
+    uint8_t *held;
 } TagArrays;
 
 bool add_tag_name(TagNames *names, uint64_t key, uint8_t code);

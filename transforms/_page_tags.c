@@ -76,6 +76,7 @@ Outcome read_tags(const TagNames *names, const uint8_t *source, size_t size, con
                   const TagArrays *out)
 {
     size_t count = marks->count / 2;
+    memset(out->held, 0, MAX_CODES);
     int64_t around = -1, level = 0; /* the innermost open element; its ancestors are its parents */
     for (size_t tag = 0; tag < count; tag++) {
         size_t start = marks->at[2 * tag];
@@ -87,6 +88,7 @@ Outcome read_tags(const TagNames *names, const uint8_t *source, size_t size, con
         out->text_stops[tag] = (int64_t)(tag + 1 < count ? marks->at[2 * tag + 2] : size);
         out->tags[tag] = is_end ? -code : code;
         out->closes[tag] = number;
+        out->held[code] = 1; /* the start of an element stands before its end */
         if (is_end) {
             if (around < 0 || out->tags[around] != code)
                 return UNREADABLE;

@@ -127,7 +127,8 @@ class Dom:
             raise PageTooLargeError(str(error)) from None
         if found is None:
             raise _UnreadableError
-        self.tags, self.starts, self.stops, self.closes, self.levels, *rest = found
+        arrays, self.held = found
+        self.tags, self.starts, self.stops, self.closes, self.levels, *rest = arrays
         self.parents, self.text_stops = rest
 
     def _read_tags(self) -> None:
@@ -181,6 +182,13 @@ class Dom:
         return np.ndarray(len(self.source) + 8, "<u8", self.source + b"\0" * 16, strides=(1,))
 
     @cached_property
+    def held(self) -> bytes:
+        """By code, 1 for the elements that the page has."""
+        held = np.zeros(256, np.uint8)
+        held[np.abs(self.tags)] = 1
+        return held.tobytes()
+
+    @cached_property
     def parents(self) -> Ints:
         """The start tag of the element around each tag's element; -1 for the root."""
         size = len(self.tags)
@@ -202,7 +210,10 @@ class Dom:
 
     def positions(self, name: str, start: int = 0, end: int | None = None) -> list[int]:
         """The elements of one name in a range, in order."""
-        found: list[int] = ((self.tags[start:end] == CODES[name]).nonzero()[0] + start).tolist()
+        code = CODES[name]
+        if not self.held[code]:
+            return []
+        found: list[int] = ((self.tags[start:end] == code).nonzero()[0] + start).tolist()
         return found
 
     def text_behind(self, tag: int) -> str:

@@ -58,13 +58,14 @@ def _tag_names() -> object:
     )
 
 
-def read_tags(source: bytes, max_tags: int) -> tuple[Ints, ...] | None:
-    """The arrays of `Dom`: tags, starts, stops, closes, levels, parents, text_stops.
+def read_tags(source: bytes, max_tags: int) -> tuple[Ints, bytes] | None:
+    """Of each tag: code, start, stop, closing tag, level, parent, end of text, (7, tags).
 
-    None where the markup is not canonical. Raises `OverflowError` where it has more tags.
+    And by code, whether the page has the element. None where the markup is not canonical. Raises
+    `OverflowError` where it has more tags.
     """
     found = _page_kernel.read_tags(_tag_names(), source, max_tags)
-    return None if found is None else tuple(np.frombuffer(each, np.int64) for each in found)
+    return None if found is None else (np.frombuffer(found[0], np.int64).reshape(7, -1), found[1])
 
 
 def _words() -> bytes:
@@ -132,7 +133,7 @@ def measure_blocks(dom: "Dom") -> "Blocks":
     """The blocks of a page of up to `LARGEST` bytes."""
     from transforms.content_features import LEVELS, Blocks
 
-    first, last, size, images, measures, ranges, page = _page_kernel.measure_blocks(
+    numbers, measures, page = _page_kernel.measure_blocks(
         _measure_tables(),
         dom.source,
         dom.tags,
@@ -142,16 +143,14 @@ def measure_blocks(dom: "Dom") -> "Blocks":
         dom.levels,
         dom.parents,
     )
-    count = len(first) // 8
+    rows = np.frombuffer(numbers, np.int64).reshape(4 + 2 * LEVELS, -1)
+    count = rows.shape[1]
+    first, last, size, images = rows[:4]
     return Blocks(
-        np.frombuffer(first, np.int64),
-        np.frombuffer(last, np.int64),
-        np.frombuffer(size, np.int64),
-        np.frombuffer(images, np.int64),
+        first, last, size, images,
         np.frombuffer(measures, np.float32).reshape(count, -1 if count else 0),
-        np.frombuffer(ranges, np.int64).reshape(LEVELS, 2, count),
-        np.frombuffer(page, np.float32),
-    )
+        rows[4:].reshape(LEVELS, 2, count), np.frombuffer(page, np.float32),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=16)
