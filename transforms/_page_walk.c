@@ -10,7 +10,10 @@ static const char WALK_TABLES[] = "transforms._page_kernel.walk_tables";
 enum { OPEN = 1, LINE = 2, SKIP = 4, BREAK = 8, PICTURED = 16, NAMED = 32 };
 
 /* What happens at a tag because of an element that closes there. */
-enum { ENDS_LINE = 1, ENDS_RUN = 2 };
+enum { ENDS_RUN = 2 };
+
+/* Flags of steps; `ENDS_LINE` also stands among what happens at a tag. */
+enum { ENDS_LINE = 1, WHOLE = 2, ALONE = 4 };
 
 /* What a byte of text is, as page_walk.py says it; any other is copied as it is. */
 enum { BLANK = 1, DROPPED = 2, REFERENCE = 3 };
@@ -50,7 +53,7 @@ typedef struct {
 typedef struct {
     size_t tag, text, text_stop; /* the text is a range of that of all steps */
     uint8_t code;                /* of the element that opens, or 0 */
-    bool ends_line;
+    uint8_t flags;
 } Step;
 
 /* A page while its steps are written. */
@@ -208,7 +211,7 @@ static void write_steps(Walk *walk)
             walk->is_open = false;
         if (ends_line || action & OPEN) {
             Step *step = add_step(walk, tag);
-            step->ends_line = ends_line;
+            step->flags = ends_line ? ENDS_LINE : 0;
             if (action & OPEN) {
                 step->code = (uint8_t)page->tags[tag];
                 walk->is_open = true;
@@ -222,6 +225,20 @@ static void write_steps(Walk *walk)
             add_break(walk, tag);
         if (page->kept[tag] && page->text_stops[tag] > page->stops[tag])
             add_text(walk, tag);
+    }
+}
+
+/* The flags of steps that hang on the step behind. */
+static void flag_steps(Walk *walk)
+{
+    for (size_t nth = 0; nth < walk->step_count; nth++) {
+        Step *step = &walk->steps[nth];
+        bool is_last = nth + 1 == walk->step_count;
+        size_t size = step->text_stop - step->text;
+        if (size && (is_last || step[1].flags & ENDS_LINE) && !memchr(walk->text + step->text, 0, size))
+            step->flags |= WHOLE;
+        if (step->code && (is_last || step[1].tag >= (size_t)walk->page->closes[step->tag]))
+            step->flags |= ALONE;
     }
 }
 
@@ -260,6 +277,7 @@ static Outcome walk_page(const WalkPage *page, Walk *walk)
         walk->images[tag + 1] = walk->images[tag] + (page->images[tag] != 0);
     }
     write_steps(walk);
+    flag_steps(walk);
     return READ;
 }
 
@@ -277,7 +295,7 @@ static PyObject *new_step(const Walk *walk, const Step *step)
     const char *text = (const char *)walk->text + step->text;
     PyObject *items[] = {
         PyLong_FromSize_t(step->tag),
-        PyBool_FromLong(step->ends_line),
+        PyLong_FromLong(step->flags),
         PyLong_FromLong(step->code),
         PyUnicode_DecodeUTF8(text, (Py_ssize_t)(step->text_stop - step->text), "replace"),
     };

@@ -15,7 +15,7 @@ _PERMALINK = re.compile(r"\s*[#\u00b6\u00a7]$")
 """The sign that documentation puts behind a heading to link to it."""
 
 
-def _clean_piece(text: str) -> str:
+def clean_piece(text: str) -> str:
     """What `clean_text` gives, of a text that `plain_blanks` has left."""
     text = text.strip()
     # What is printable has no white space but blanks, and no character that goes.
@@ -69,20 +69,6 @@ class BlockWriter:
     marks: int = 0
     """Open elements that write into their line when they close."""
 
-    def take(self, text: str, is_line: bool) -> None:
-        """Takes text.
-
-        Args:
-            text: As `plain_blanks` leaves it; not empty.
-            is_line: Whether the line ends behind it.
-        """
-        buffer = self.buffer
-        if not is_line or buffer or self.marks or BREAK in text:
-            if buffer or not text.isspace():
-                buffer.append(text)
-        elif text := _clean_piece(text):
-            self.add(text)
-
     def end_line(self) -> None:
         """Ends the line that is being gathered."""
         buffer = self.buffer
@@ -92,10 +78,10 @@ class BlockWriter:
         raw = buffer[0] if single else "".join(buffer)
         buffer.clear()
         if BREAK not in raw:
-            if text := _clean_piece(raw) if single else clean_text(raw):
+            if text := clean_piece(raw) if single else clean_text(raw):
                 self.add(text)
             return
-        clean = _clean_piece if single else clean_text
+        clean = clean_piece if single else clean_text
         paragraph: list[str] = []
         for line in (*map(clean, raw.split(BREAK)), ""):
             if line:
@@ -107,10 +93,7 @@ class BlockWriter:
     def add(self, text: str) -> None:
         """Adds a finished line, or lines, by the elements that are open."""
         if self.heading:
-            self.end_group()
-            title = _PERMALINK.sub("", text.replace("\n", " "))
-            if title:
-                self.put("heading", "#" * self.heading + " " + title)
+            self.put_heading(self.heading, text.replace("\n", " "))
         elif self.captions:
             self.captions[-1].append(text)
         elif self.lists:
@@ -127,6 +110,12 @@ class BlockWriter:
             self.put("quote", "> " + text.replace("\n", "\n> "))
         else:
             self.put("paragraph", text)
+
+    def put_heading(self, level: int, text: str) -> None:
+        """Adds a line as a heading."""
+        self.end_group()
+        if title := _PERMALINK.sub("", text):
+            self.put("heading", "#" * level + " " + title)
 
     def end_group(self) -> None:
         """Ends the list node that is being gathered."""

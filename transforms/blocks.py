@@ -14,7 +14,7 @@ import numpy as np
 
 from schemas.errors import PageDeadlineError, PageTooLargeError
 from schemas.rows import Node
-from transforms.block_writer import BlockWriter, OpenList
+from transforms.block_writer import BlockWriter, OpenList, clean_piece
 from transforms.content_features import BREAKING, BREAKING_NAMES
 from transforms.dom import CODES, NAMES, Dom, code_table
 from transforms.image_nodes import read_image
@@ -23,12 +23,15 @@ from transforms.main_content import Content
 from transforms.markup import clean_code, clean_text, fenced_code, table_lines
 from transforms.name_groups import says_aside, says_caption
 from transforms.page_limits import ExtractConfig
-from transforms.page_walk import plain_blanks, read_steps
+from transforms.page_walk import ALONE, ENDS_LINE, WHOLE, plain_blanks, read_steps
 from transforms.tables import data_rows
 
 _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20})(?:\s|$)")
 _NUMBER = re.compile(r"-?\d{1,9}$")
 _IMAGES = frozenset(CODES[name] for name in ("img", "amp-img", "picture"))
+_HEADINGS = {CODES[f"h{level}"]: level for level in range(1, 7)}
+_A_LINE = WHOLE | ALONE
+"""Flags of a step whose element is a line, and nothing but that."""
 _CHECK_EVERY = 256
 """Steps between two looks at the clock and at what has been written."""
 
@@ -72,23 +75,28 @@ class Walker(BlockWriter):
         buffer, stack = self.buffer, self._stack
         skip_to = 0
         steps = read_steps(self.dom, self.content)
-        line_ends = [step[1] for step in steps[1:]]
-        line_ends.append(True)
-        for step, (tag, ends_line, code, text) in enumerate(steps):
-            if tag < skip_to:
-                continue
-            if step % _CHECK_EVERY == 0:
-                self._check()
-            while stack and stack[-1][0] <= tag:
-                stack.pop()[1]()
-            if ends_line and buffer:
-                self.end_line()
-            if code:
-                skip_to = _OPENERS[code](self, tag)
-                if skip_to > tag:
+        for begin in range(0, len(steps), _CHECK_EVERY):
+            self._check()
+            for tag, flags, code, text in steps[begin : begin + _CHECK_EVERY]:
+                if tag < skip_to:
                     continue
-            if text:
-                self.take(text, line_ends[step])
+                while stack and stack[-1][0] <= tag:
+                    stack.pop()[1]()
+                if flags & ENDS_LINE and buffer:
+                    self.end_line()
+                if code:
+                    if flags & _A_LINE == _A_LINE and code in _HEADINGS and not stack:
+                        self.end_line()
+                        self.put_heading(_HEADINGS[code], clean_piece(text))
+                        continue
+                    skip_to = _OPENERS[code](self, tag)
+                    if skip_to > tag:
+                        continue
+                if flags & WHOLE and not buffer and not self.marks:
+                    if line := clean_piece(text):
+                        self.add(line)
+                elif text and (buffer or not text.isspace()):
+                    buffer.append(text)
         while stack:
             stack.pop()[1]()
         self.end_line()

@@ -18,13 +18,17 @@ from transforms.dom import NAMES, Dom
 from transforms.main_content import Content
 from transforms.name_groups import HINTS
 
-Step = tuple[int, bool, int, str]
-"""A tag; whether a line ends before it; the code of the element that opens there, or 0; and the
-characters behind it up to the next step, as `plain_blanks` leaves them.
+Step = tuple[int, int, int, str]
+"""A tag; flags; the code of the element that opens there, or 0; and the characters behind it up to
+the next step, as `plain_blanks` leaves them.
 
 An element that opens something is a step only where content is in it. A line that may hold
 something ends before the next one begins; where an element that is a step closes, a new step
 begins with the next text."""
+
+ENDS_LINE, WHOLE, ALONE = 1, 2, 4
+"""Flags of a step: a line ends before it; its text has no `BREAK`, and a line ends behind it; no
+other step is in its element."""
 
 BREAK = "\x00"
 """Stands for `br` in a text; a parser lets no NUL through."""
@@ -142,6 +146,13 @@ def read_steps(dom: Dom, content: Content) -> list[Step]:
                 texts.append([])
             texts[-1].extend(pieces)
             is_open = in_run = True
-    return [
-        (*step, plain_blanks("".join(pieces))) for step, pieces in zip(found, texts, strict=True)
-    ]
+    steps: list[Step] = []
+    following = [*found, (len(dom), True, 0)][1:]
+    for (tag, ends_line, code), pieces, (behind, ends, _) in zip(
+        found, texts, following, strict=True
+    ):
+        text = plain_blanks("".join(pieces))
+        flags = ENDS_LINE * ends_line + WHOLE * bool(text and ends and BREAK not in text)
+        flags += ALONE * bool(code and behind >= closes[tag])
+        steps.append((tag, flags, code, text))
+    return steps

@@ -1,5 +1,6 @@
 """Steps of a page: what they are, and that the kernel gives the same ones."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,15 @@ from transforms.main_content import Content, select_content
 from transforms.markup import clean_text
 from transforms.page_walk import (
     ACTIONS,
+    ALONE,
     BLANKS,
     BREAK,
     CONTROLS,
+    ENDS_LINE,
     NAMED,
     OPEN,
     PICTURED,
+    WHOLE,
     Step,
     plain_blanks,
     read_steps,
@@ -74,7 +78,7 @@ def steps_of(html: str) -> list[tuple[bool, str, str]]:
     page = Dom(canonical_lexbor(html.encode()))
     steps = read_steps(page, everything(page))
     assert [tag for tag, *_ in steps] == sorted({tag for tag, *_ in steps})
-    return [(ends_line, NAMES[code], text) for _, ends_line, code, text in steps]
+    return [(bool(flags & ENDS_LINE), NAMES[code], text) for _, flags, code, text in steps]
 
 
 def check_equal(source: bytes) -> int:
@@ -127,6 +131,32 @@ def test_a_page_becomes_expected_steps(
             assert steps_of(html) == expected
 
 
+@pytest.mark.parametrize("kernel", [pytest.param(True, marks=needs_kernel), False])
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>a</p><p>b</p>", [("", WHOLE), ("", ENDS_LINE | WHOLE)]),
+        ("<p>a</p>", [("", WHOLE)]),
+        ("<p>a<br>b</p><p>c", [("", 0), ("", ENDS_LINE | WHOLE)]),
+        ("<p>a<q>b</q> c</p>", [("", 0), ("q", ALONE), ("", WHOLE)]),
+        ("<h1>a</h1>b", [("h1", WHOLE | ALONE), ("", ENDS_LINE | WHOLE)]),
+        ("<h1>a<q>b</q></h1>", [("h1", 0), ("q", WHOLE | ALONE)]),
+        ("<ul><li>a<ul><li>b", [("ul", 0), ("li", ENDS_LINE), ("ul", 0), ("li", ENDS_LINE | WHOLE)]),
+        ("<ul><li>a<li>b</ul>", [("ul", 0), *[("li", ENDS_LINE | WHOLE | ALONE)] * 2]),
+        ("<img src=a>b", [("img", ALONE | WHOLE)]),
+        ("<a href=a><img src=b></a>", [("a", 0), ("img", ALONE)]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)  # fmt: skip
+def test_steps_say_whether_their_text_is_a_line(
+    html: str, expected: list[tuple[str, int]], kernel: bool
+) -> None:
+    page = Dom(canonical_lexbor(f"<body>{html}<p>".encode()))
+    with nullcontext() if kernel else numpy_only():
+        steps = read_steps(page, everything(page))
+    assert [(NAMES[code], flags) for _, flags, code, text in steps if text or code] == expected
+
+
 def test_what_is_no_content_is_no_step() -> None:
     page = Dom(canonical_lexbor(b"<h1>a</h1><ul><li>b</ul><p>c<br>d"))
     kept = np.zeros(len(page), np.bool_)
@@ -135,8 +165,8 @@ def test_what_is_no_content_is_no_step() -> None:
     kept = kept.copy()
     kept[page.positions("br")] = True
     assert [step[1:] for step in read_steps(page, Content(kept, content.kept, content.kept))] == [
-        (False, 0, "d"),
-        (True, 0, ""),
+        (WHOLE, 0, "d"),
+        (ENDS_LINE, 0, ""),
     ]
 
 
