@@ -182,6 +182,10 @@ Outcome find_tags(const uint8_t *source, size_t size, size_t max_tags, Places *m
 Outcome read_tags(const TagNames *names, const uint8_t *source, size_t size, const Places *marks,
                   const TagArrays *out);
 
+/* _page_attributes.c */
+
+PyObject *attributes_of(PyObject *module, PyObject *arguments);
+
 /* _page_names.c */
 
 enum { MAX_WORDS = 1024, WORD_SLOTS = 4096, WORD_BYTES = 16, MAX_ATTRIBUTES = 32, ATTRIBUTE_SLOTS = 1024 };

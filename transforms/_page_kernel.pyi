@@ -1,5 +1,6 @@
 """The module that `setup.py` builds where there is a C compiler; `page_kernel.py` is its caller."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ def lexbor(
 def lexbor_markup(lexbor: object, source: bytes, /) -> bytes: ...
 def tag_names(packed: bytes, codes: bytes, is_void: bytes, other: int, /) -> object: ...
 def read_tags(names: object, source: bytes, max_tags: int, /) -> tuple[bytes, bytes] | None: ...
+def attributes(
+    source: bytes, start: int, stop: int, read_references: Callable[[str], str], /
+) -> dict[str, str]: ...
 def measure_tables(
     words: bytes,
     attributes: bytes,

@@ -226,7 +226,10 @@ class Dom:
 
     def attributes(self, node: int) -> dict[str, str]:
         """Attributes of an element, names in lower case."""
-        tag = self.source[self.starts[node] : self.stops[node]].decode("utf-8", "replace")
+        start, stop = int(self.starts[node]), int(self.stops[node])
+        if page_kernel.AVAILABLE:
+            return page_kernel.attributes(self.source, start, stop, _read_references)
+        tag = self.source[start:stop].decode("utf-8", "replace")
         found = _ATTRIBUTE_TEXT.findall(tag)
         if "&" not in tag:
             return dict(found)

@@ -12,6 +12,7 @@ Whatever has a name (elements, words, attributes) is named there and handed to t
 What it does with a source, before there is a tree, is in `parse_kernel.py`.
 """
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,13 @@ def read_tags(source: bytes, max_tags: int) -> tuple[Ints, bytes] | None:
     """
     found = _page_kernel.read_tags(_tag_names(), source, max_tags)
     return None if found is None else (np.frombuffer(found[0], np.int64).reshape(7, -1), found[1])
+
+
+def attributes(
+    source: bytes, start: int, stop: int, read_references: Callable[[str], str]
+) -> dict[str, str]:
+    """What `Dom.attributes` gives, of the tag in a range of a page's markup."""
+    return _page_kernel.attributes(source, start, stop, read_references)
 
 
 def _words() -> bytes:
@@ -318,10 +326,14 @@ def read_steps(dom: "Dom", content: "Content") -> "list[Step]":
     )
 
 
+@cache
+def _class_words(word: bytes) -> bytes:
+    return _rule_words([word, b' class="'], 2)
+
+
 def classes_with(dom: "Dom", word: bytes) -> list[tuple[int, bytes]]:
     """The elements whose start tags hold a word, and their classes, which are not empty."""
-    words = _rule_words([word, b' class="'], 2)
-    return _page_kernel.classes_with(words, dom.source, dom.starts, dom.stops, dom.closes)
+    return _page_kernel.classes_with(_class_words(word), dom.source, dom.starts, dom.stops, dom.closes)
 
 
 @cache
