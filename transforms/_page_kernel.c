@@ -81,30 +81,33 @@ PyObject *new_tuple(PyObject **items, Py_ssize_t count)
 
 /* --- slim --- */
 
-static PyObject *slim(PyObject *module, PyObject *arguments)
+static PyObject *slim(PyObject *module, PyObject *html)
 {
     (void)module;
-    PyObject *source;
-    char *data;
-    Py_ssize_t length;
-    if (!PyArg_ParseTuple(arguments, "S:slim", &source) || PyBytes_AsStringAndSize(source, &data, &length) < 0)
+    if (!PyUnicode_Check(html)) {
+        PyErr_SetString(PyExc_TypeError, "slim: not a text");
         return NULL;
-    const uint8_t *octets = (const uint8_t *)data;
-    size_t size = (size_t)length, dropped = 0;
+    }
+    /* Memory that is not written to costs nothing, so no bytes are counted beforehand. */
+    size_t room = utf8_room(html), size, dropped = 0;
+    uint8_t *source = room ? malloc(room) : NULL, *out = NULL;
+    if (!source)
+        return PyErr_NoMemory();
     Places cuts = {0};
     Outcome outcome;
     Py_BEGIN_ALLOW_THREADS
-    outcome = find_droppable(octets, size, &cuts);
+    size = write_utf8(html, source);
+    outcome = find_droppable(source, size, &cuts);
     for (size_t cut = 0; cut < cuts.count; cut += 2)
         dropped += cuts.at[cut + 1] - cuts.at[cut];
     Py_END_ALLOW_THREADS
-    uint8_t *out = NULL;
     PyObject *slimmed = outcome == READ ? new_bytes(size - dropped, 1, &out) : PyErr_NoMemory();
     if (slimmed) {
         Py_BEGIN_ALLOW_THREADS
-        copy_between(octets, size, &cuts, out);
+        copy_between(source, size, &cuts, out);
         Py_END_ALLOW_THREADS
     }
+    free(source);
     free(cuts.at);
     return slimmed;
 }
@@ -352,8 +355,7 @@ static PyObject *measure_blocks(PyObject *module, PyObject *arguments)
 }
 
 static PyMethodDef METHODS[] = {
-    {"encode", encode, METH_O, "A text as UTF-8, a `?` for each surrogate."},
-    {"slim", slim, METH_VARARGS, "The source without scripts, styles and drawings."},
+    {"slim", slim, METH_O, "The source of a page without scripts, styles and drawings, UTF-8."},
     {"count_tags", count_tags, METH_VARARGS, "Tags, formatting elements left open, and what may be attributes."},
     {"limit_depth", limit_depth, METH_VARARGS, "The source without tags that nest too deep."},
     {"lexbor", lexbor, METH_VARARGS, "lexbor's functions, for `lexbor_markup`."},

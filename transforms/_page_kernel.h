@@ -141,7 +141,10 @@ PyObject *new_tuple(PyObject **items, Py_ssize_t count);
 
 /* _page_utf8.c */
 
-PyObject *encode(PyObject *module, PyObject *text);
+/* The bytes of memory that a text as UTF-8 needs while it is written; 0 where there are too many. */
+size_t utf8_room(PyObject *text);
+/* Writes a text as UTF-8, a `?` for each surrogate; gives its bytes. Needs no lock. */
+size_t write_utf8(PyObject *text, uint8_t *out);
 
 /* _page_slim.c */
 

@@ -99,29 +99,20 @@ DEFINE_WRITE(1)
 DEFINE_WRITE(2)
 DEFINE_WRITE(4)
 
-PyObject *encode(PyObject *module, PyObject *text)
+size_t utf8_room(PyObject *text)
 {
-    (void)module;
-    if (!PyUnicode_Check(text)) {
-        PyErr_SetString(PyExc_TypeError, "encode: not a text");
-        return NULL;
-    }
-    size_t count = (size_t)PyUnicode_GET_LENGTH(text), size;
+    size_t count = (size_t)PyUnicode_GET_LENGTH(text);
+    int kind = PyUnicode_KIND(text);
+    size_t widest = kind == PyUnicode_1BYTE_KIND ? 2 : kind == PyUnicode_2BYTE_KIND ? 3 : LONGEST;
+    return count < (PY_SSIZE_T_MAX - STEP) / LONGEST ? count * widest + STEP : 0;
+}
+
+size_t write_utf8(PyObject *text, uint8_t *out)
+{
+    size_t count = (size_t)PyUnicode_GET_LENGTH(text);
     int kind = PyUnicode_KIND(text);
     const void *characters = PyUnicode_DATA(text);
-    if (PyUnicode_IS_ASCII(text))
-        return PyBytes_FromStringAndSize(characters, (Py_ssize_t)count);
-    size_t widest = kind == PyUnicode_1BYTE_KIND ? 2 : kind == PyUnicode_2BYTE_KIND ? 3 : LONGEST;
-    /* Memory that is not written to costs nothing, so nothing is counted beforehand. */
-    uint8_t *out = count < (PY_SSIZE_T_MAX - STEP) / LONGEST ? malloc(count * widest + STEP) : NULL;
-    if (!out)
-        return PyErr_NoMemory();
-    Py_BEGIN_ALLOW_THREADS
-    size = kind == PyUnicode_1BYTE_KIND   ? write_1(characters, count, out)
+    return kind == PyUnicode_1BYTE_KIND   ? write_1(characters, count, out)
            : kind == PyUnicode_2BYTE_KIND ? write_2(characters, count, out)
                                           : write_4(characters, count, out);
-    Py_END_ALLOW_THREADS
-    PyObject *bytes = PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)size);
-    free(out);
-    return bytes;
 }

@@ -342,7 +342,7 @@ def prepare_source(html: str) -> bytes:
     """
     # Bytes, because lexbor takes no lone surrogates.
     if page_kernel.AVAILABLE:
-        source = parse_kernel.encode(html)
+        source = parse_kernel.slim(html)
         tags, left_open, crowd = parse_kernel.count_tags(source)
     else:
         source = html.encode("utf-8", "replace")
@@ -352,4 +352,4 @@ def prepare_source(html: str) -> bytes:
     if tags > _DEPTH_CHECK_FROM or (tags > _FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING):
         limited = parse_kernel.limit_depth(source) if page_kernel.AVAILABLE else None
         source = _limit_depth(source) if limited is None else limited
-    return parse_kernel.slim(source) if page_kernel.AVAILABLE else source
+    return source

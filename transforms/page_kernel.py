@@ -333,7 +333,9 @@ def _class_words(word: bytes) -> bytes:
 
 def classes_with(dom: "Dom", word: bytes) -> list[tuple[int, bytes]]:
     """The elements whose start tags hold a word, and their classes, which are not empty."""
-    return _page_kernel.classes_with(_class_words(word), dom.source, dom.starts, dom.stops, dom.closes)
+    return _page_kernel.classes_with(
+        _class_words(word), dom.source, dom.starts, dom.stops, dom.closes
+    )
 
 
 @cache

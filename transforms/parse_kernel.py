@@ -1,9 +1,8 @@
 """What the page kernel does with a source: limits it, empties it, and has lexbor parse it.
 
-It writes a page as UTF-8 (`encode`), empties scripts, styles and drawings (`slim`), which nobody
-reads from the tree and which are more than half of what a page weighs, and counts and limits what
-would cost the square of a page's length (`count_tags`, `limit_depth`). The last three are here as
-`html_parsers.py` describes them.
+It writes a page as UTF-8 and empties scripts, styles and drawings (`slim`), which nobody reads from
+the tree and which are more than half of what a page weighs, and counts and limits what would cost
+the square of a page's length (`count_tags`, `limit_depth`), as `html_parsers.py` describes it.
 
 `lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
 
@@ -34,20 +33,15 @@ LEXBOR_MAJOR = 3
 _NAME_BYTES = 16
 
 
-def encode(html: str) -> bytes:
-    """What `html.encode("utf-8", "replace")` gives."""
-    return _page_kernel.encode(html)
-
-
-def slim(source: bytes) -> bytes:
-    """A page's source without what stands in its scripts, styles and drawings.
+def slim(html: str) -> bytes:
+    """A page's source, UTF-8 with a `?` for each surrogate, without its scripts, styles and drawings.
 
     The attributes of these, of `link` and of `iframe` go too. The tree that a parser makes of it is
     the same but for those. What a parser may read in another way is left alone: a script that holds
     `<!--`, an `svg` that holds more than shapes, whatever else stands in `svg`, `math`, `select` or
     `template`, and all that follows a `plaintext` or `frameset`.
     """
-    return _page_kernel.slim(source)
+    return _page_kernel.slim(html)
 
 
 # The names are asked for at first use, because the module that they come from imports this one.
