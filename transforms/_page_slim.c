@@ -124,6 +124,33 @@ static size_t pass(const Source *source, size_t at, int what, bool are)
     return at;
 }
 
+/* The first byte from an offset on that ends a name, or `=` too, or the size. */
+static size_t name_end(const Source *source, size_t at, int what)
+{
+#ifdef __SSE2__
+    if (source->size - at >= 16) {
+        /* Without a branch a byte: names differ in length, so each would end a loop unforeseen. */
+        __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)(source->at + at));
+        __m128i may_end = _mm_cmpeq_epi8(_mm_min_epu8(sixteen, _mm_set1_epi8(' ')), sixteen);
+        may_end = _mm_or_si128(may_end, _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('/')));
+        may_end = _mm_or_si128(may_end, _mm_cmpeq_epi8(_mm_or_si128(sixteen, _mm_set1_epi8(3)),
+                                                       _mm_set1_epi8('>' | 3))); /* `<`, `=`, `>`, `?` */
+        unsigned bits = (unsigned)_mm_movemask_epi8(may_end);
+        at += bits ? (size_t)__builtin_ctz(bits) : 16;
+    }
+#endif
+    return pass(source, at, what, false);
+}
+
+/* The first quote from an offset on, or the size; most are near. */
+static size_t find_quote(const Source *source, size_t at, uint8_t quote)
+{
+    if (source->size - at < 64)
+        return find(source, at, quote);
+    uint64_t near = equal_bytes(source->at + at, quote, 0);
+    return near ? at + (size_t)__builtin_ctzll(near) : find(source, at + 64, quote);
+}
+
 /* The offset behind the `>` that ends a tag, or the size; from behind its name. */
 static size_t tag_end(const Source *source, size_t at, bool *closes_itself)
 {
@@ -140,7 +167,7 @@ static size_t tag_end(const Source *source, size_t at, bool *closes_itself)
             return at + 1;
         }
         /* A name begins with anything, `=` too. */
-        at = pass(source, at + 1, NAME_END | EQUALS, false);
+        at = name_end(source, at + 1, NAME_END | EQUALS);
         at = pass(source, at, SPACE, true);
         if (at == size || octets[at] != '=')
             continue;
@@ -149,7 +176,7 @@ static size_t tag_end(const Source *source, size_t at, bool *closes_itself)
             return size;
         /* A `>` in quotes does not end the tag; quotes count only here. */
         if (octets[at] == '"' || octets[at] == '\'') {
-            at = find(source, at + 1, octets[at]);
+            at = find_quote(source, at + 1, octets[at]);
             at += at < size;
         } else
             at = pass(source, at, SPACE | CLOSE, false);
@@ -235,7 +262,7 @@ static size_t drawing_end(const Source *source, size_t at)
             continue;
         }
         bool is_end = octets[at + 1] == '/', closes_itself;
-        size_t name = at + 1 + is_end, end = pass(source, name, NAME_END, false);
+        size_t name = at + 1 + is_end, end = name_end(source, name, NAME_END);
         if (is_end && !depth)
             return is_name(source, name, "svg", 3) ? at : begin;
         const char *element = plain_at(source, name, end - name);
@@ -305,7 +332,7 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
                 at++;
             continue;
         }
-        end = pass(&source, end, NAME_END, false);
+        end = name_end(&source, end, NAME_END);
         const Special *element = special_at(&source, name, end - name);
         bool closes_itself, can_go;
         at = tag_end(&source, end, &closes_itself);
