@@ -124,7 +124,7 @@ def _by_class(nodes: list[Node]) -> dict[int, str]:
     any other behind them. Captions in a row are one (text and credit), unless images in a row stand
     beside them: then nothing says which is whose.
     """
-    if all(node.role != "caption" for node in nodes):
+    if "caption" not in [node.role for node in nodes]:
         return {}
     figcaptions = {_line(node.figcaption) for node in nodes if node.figcaption}
     captions = [
@@ -188,29 +188,43 @@ def _by_place(nodes: list[Node], image: int) -> int | None:
     return None
 
 
-def _nearest_paragraphs(nodes: list[Node], captions: set[int]) -> list[int | None]:
+def _paragraphs_toward(
+    nodes: list[Node], images: list[int], captions: set[int], step: int
+) -> dict[int, tuple[int, int] | None]:
+    """Of each image the texts up to the nearest paragraph in a direction, and its position."""
+    found: dict[int, tuple[int, int] | None] = {}
+    for image in images if step < 0 else reversed(images):
+        texts, position = 0, image + step
+        found[image] = None
+        while 0 <= position < len(nodes):
+            node = nodes[position]
+            role = node.role
+            if role == "image":
+                # All that lies behind it has been looked at.
+                if behind := found[position]:
+                    found[image] = (texts + behind[0], behind[1])
+                break
+            if role != "caption" and position not in captions:
+                if role in _PARAGRAPHS and _is_paragraph(node.text):
+                    found[image] = (texts, position)
+                    break
+                texts += 1
+            position += step
+    return found
+
+
+def _nearest_paragraphs(
+    nodes: list[Node], images: list[int], captions: set[int]
+) -> list[int | None]:
     """For every image the paragraph with the fewest texts in between, behind it where two tie."""
-    images: list[tuple[int, int]] = []
-    """Of each image, the texts and the paragraphs before it."""
-    paragraphs: list[tuple[int, int]] = []
-    """Of each paragraph, the texts before it, and its position."""
-    texts = 0
-    for position, node in enumerate(nodes):
-        role = node.role
-        if role == "image":
-            images.append((texts, len(paragraphs)))
-        elif role != "caption" and position not in captions:
-            if role in _PARAGRAPHS and _is_paragraph(node.text):
-                paragraphs.append((texts, position))
-            texts += 1
+    before = _paragraphs_toward(nodes, images, captions, -1)
+    behind = _paragraphs_toward(nodes, images, captions, 1)
     nearest: list[int | None] = []
-    for texts, count in images:
-        # A paragraph is a text itself.
-        around = [
-            (texts - before - 1, 1, at) for before, at in paragraphs[max(0, count - 1) : count]
-        ]
-        around += [(before - texts, 0, at) for before, at in paragraphs[count : count + 1]]
-        nearest.append(min(around)[2] if around else None)
+    for image in images:
+        one, other = before[image], behind[image]
+        is_before = one is not None and (other is None or one[0] < other[0])
+        chosen = one if is_before else other
+        nearest.append(None if chosen is None else chosen[1])
     return nearest
 
 
@@ -224,7 +238,7 @@ def link_images(nodes: list[Node]) -> None:
     Args:
         nodes: Nodes of a document, in reading order. Only these fields of images are changed.
     """
-    images = [position for position, node in enumerate(nodes) if node.kind == "image"]
+    images = [position for position, node in enumerate(nodes) if node.role == "image"]
     if not images:
         return
     neighbours = _by_class(nodes)
@@ -236,7 +250,7 @@ def link_images(nodes: list[Node]) -> None:
         if place is not None:
             by_place.add(place)
             neighbours[position] = _line(nodes[place].text or "")
-    paragraphs = _nearest_paragraphs(nodes, by_place)
+    paragraphs = _nearest_paragraphs(nodes, images, by_place)
     for position, paragraph in zip(images, paragraphs, strict=True):
         node = nodes[position]
         node.neighbour = None if node.figcaption else neighbours.get(position)

@@ -58,5 +58,5 @@ def drop_layout_twins(nodes: list[Node]) -> list[Node]:
     Nothing but captions stands between two such images; a caption goes that says what one of the
     first image says.
     """
-    images = sum(node.role == "image" for node in nodes)
+    images = [node.role for node in nodes].count("image")
     return list(_distinct(nodes)) if images > 1 else nodes
