@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+HAS_AVX2: bool
+
 def slim(html: str, /) -> bytes: ...
 def count_tags(formatting: bytes, long_tag: int, source: bytes, /) -> tuple[int, int, int]: ...
 def limit_depth(

@@ -23,9 +23,7 @@ from functools import cache
 import numpy as np
 
 from transforms import page_kernel
-
-if page_kernel.AVAILABLE:
-    from transforms import _page_kernel
+from transforms.page_kernel import _page_kernel
 
 LEXBOR_MAJOR = 3
 """The major version of lexbor whose functions are as _page_lexbor.c declares them."""
@@ -34,10 +32,11 @@ _NAME_BYTES = 16
 
 
 def slim(html: str) -> bytes:
-    """A page's source, UTF-8 with a `?` for each surrogate, without its scripts, styles and drawings.
+    """A page's source without what stands in its scripts, styles and drawings, UTF-8.
 
-    The attributes of these, of `link` and of `iframe` go too. The tree that a parser makes of it is
-    the same but for those. What a parser may read in another way is left alone: a script that holds
+    A `?` stands for each surrogate. The attributes of these, of `link` and of `iframe` go too. The
+    tree that a parser makes of it is the same but for those. What a parser may read in another way
+    is left alone: a script that holds
     `<!--`, an `svg` that holds more than shapes, whatever else stands in `svg`, `math`, `select` or
     `template`, and all that follows a `plaintext` or `frameset`.
     """

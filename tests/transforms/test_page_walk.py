@@ -141,7 +141,10 @@ def test_a_page_becomes_expected_steps(
         ("<p>a<q>b</q> c</p>", [("", 0), ("q", ALONE), ("", WHOLE)]),
         ("<h1>a</h1>b", [("h1", WHOLE | ALONE), ("", ENDS_LINE | WHOLE)]),
         ("<h1>a<q>b</q></h1>", [("h1", 0), ("q", WHOLE | ALONE)]),
-        ("<ul><li>a<ul><li>b", [("ul", 0), ("li", ENDS_LINE), ("ul", 0), ("li", ENDS_LINE | WHOLE)]),
+        (
+            "<ul><li>a<ul><li>b",
+            [("ul", 0), ("li", ENDS_LINE), ("ul", 0), ("li", ENDS_LINE | WHOLE)],
+        ),
         ("<ul><li>a<li>b</ul>", [("ul", 0), *[("li", ENDS_LINE | WHOLE | ALONE)] * 2]),
         ("<img src=a>b", [("img", ALONE | WHOLE)]),
         ("<a href=a><img src=b></a>", [("a", 0), ("img", ALONE)]),
