@@ -347,7 +347,7 @@ PyObject *score_blocks(PyObject *module, PyObject *arguments);
 PyObject *settle_blocks(PyObject *module, PyObject *arguments);
 PyObject *cover_tags(PyObject *module, PyObject *arguments);
 
-/* _page_walk.c: functions of the module */
+/* _page_steps.c: functions of the module */
 
 PyObject *walk_tables(PyObject *module, PyObject *arguments);
 PyObject *read_steps(PyObject *module, PyObject *arguments);

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.rows import Node
+
 HAS_AVX2: bool
 
 def slim(html: str, /) -> bytes: ...
@@ -109,6 +111,7 @@ def walk_tables(
 ) -> object: ...
 def read_steps(
     tables: object,
+    node: type[Node],
     source: bytes,
     tags: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],
@@ -119,7 +122,7 @@ def read_steps(
     opens_line: npt.NDArray[np.bool_],
     images: npt.NDArray[np.bool_],
     /,
-) -> list[tuple[int, int, int, str]]: ...
+) -> list[tuple[int, int, int, str] | Node]: ...
 def classes_with(
     words: bytes,
     source: bytes,

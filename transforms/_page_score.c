@@ -100,14 +100,7 @@ INLINE void add_row(Columns *sums, const float *row, float number, size_t wides,
 INLINE void add_columns(const float *weights, size_t stride, const Sparse *vector, size_t wides, bool narrow,
                         float *into)
 {
-    Columns one, other;
-#pragma GCC unroll 3
-    for (size_t nth = 0; nth < wides; nth++) {
-        one.wide[nth] = *(const Sixteen *)(const void *)(into + 2 * LANES * nth);
-        other.wide[nth] = (Sixteen){0};
-    }
-    one.narrow = narrow ? *(const Eight *)(const void *)(into + 2 * LANES * wides) : (Eight){0};
-    other.narrow = (Eight){0};
+    Columns one = {0}, other = {0};
     for (size_t part = 0; part < vector->parts; part++) {
         const float *values = vector->values + BITS * part, *rows = weights + stride * BITS * part;
         uint64_t bits = vector->bits[part];
@@ -125,9 +118,9 @@ INLINE void add_columns(const float *weights, size_t stride, const Sparse *vecto
     }
 #pragma GCC unroll 3
     for (size_t nth = 0; nth < wides; nth++)
-        *(Sixteen *)(void *)(into + 2 * LANES * nth) = one.wide[nth] + other.wide[nth];
+        *(Sixteen *)(void *)(into + 2 * LANES * nth) += one.wide[nth] + other.wide[nth];
     if (narrow)
-        *(Eight *)(void *)(into + 2 * LANES * wides) = one.narrow + other.narrow;
+        *(Eight *)(void *)(into + 2 * LANES * wides) += one.narrow + other.narrow;
 }
 
 /* Adds a vector times a matrix, whose number of columns is a multiple of eight, to sums. */

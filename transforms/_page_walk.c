@@ -1,74 +1,6 @@
 /* Content of a page as steps: what page_walk.py makes of it, the same steps. */
 
-#include "_page_kernel.h"
-
-enum { CODES = 256, OCTETS = 256, MAX_HINTS = 16, MAX_ENTITIES = 8, EIGHT_BYTES = 8 };
-
-static const char WALK_TABLES[] = "transforms._page_kernel.walk_tables";
-
-/* What an element does, as page_walk.py says it. */
-enum { OPEN = 1, LINE = 2, SKIP = 4, BREAK = 8, PICTURED = 16, NAMED = 32 };
-
-/* What happens at a tag because of an element that closes there. */
-enum { ENDS_RUN = 2 };
-
-/* Flags of steps; `ENDS_LINE` also stands among what happens at a tag. */
-enum { ENDS_LINE = 1, WHOLE = 2, ALONE = 4 };
-
-/* What a byte of text is, as page_walk.py says it; any other is copied as it is. */
-enum { BLANK = 1, DROPPED = 2, REFERENCE = 3 };
-
-/* Bytes that are looked for: equal to `key` where `mask` has bits. */
-typedef struct {
-    uint64_t key, mask;
-} Pattern;
-
-/* A reference to a character. */
-typedef struct {
-    Pattern name;
-    size_t name_size, size;
-    uint8_t spelling[EIGHT_BYTES];
-} Entity;
-
-typedef struct {
-    uint8_t actions[CODES];
-    uint8_t octets[OCTETS];
-    size_t codes_count;
-    uint64_t class; /* how the attribute begins, from the space before it */
-    Pattern hints[MAX_HINTS];
-    size_t hint_count;
-    bool starts_hint[OCTETS];
-    Entity entities[MAX_ENTITIES];
-    size_t entity_count;
-} WalkTables;
-
-typedef struct {
-    const WalkTables *tables;
-    const uint8_t *source;
-    size_t size, count;
-    const int64_t *tags, *starts, *stops, *text_stops, *closes;
-    const uint8_t *kept, *opens_line, *images;
-} WalkPage;
-
-typedef struct {
-    size_t tag, text, text_stop; /* the text is a range of that of all steps */
-    uint8_t code;                /* of the element that opens, or 0 */
-    uint8_t flags;
-} Step;
-
-/* A page while its steps are written. */
-typedef struct {
-    const WalkPage *page;
-    Step *steps; /* one a tag, at most */
-    size_t step_count;
-    uint8_t *text; /* no longer than the source: a character is no longer than its spelling */
-    size_t text_size;
-    uint8_t *marks;              /* by tag, what ends there */
-    uint32_t *content, *images; /* tags of content, and pictures, before each tag */
-    bool in_run;                 /* whether text goes to the last step */
-    bool is_open;                /* whether the line may hold something */
-    bool is_blank;               /* whether another blank would say nothing */
-} Walk;
+#include "_page_walk.h"
 
 static bool matches(const Pattern *pattern, uint64_t eight)
 {
@@ -228,22 +160,27 @@ static void write_steps(Walk *walk)
     }
 }
 
-/* The flags of steps that hang on the step behind. */
+/* The flags of steps that hang on others. */
 static void flag_steps(Walk *walk)
 {
+    size_t open_until = 0; /* where the elements close that are steps */
     for (size_t nth = 0; nth < walk->step_count; nth++) {
         Step *step = &walk->steps[nth];
         bool is_last = nth + 1 == walk->step_count;
-        size_t size = step->text_stop - step->text;
+        size_t size = step->text_stop - step->text, close = (size_t)walk->page->closes[step->tag];
         if (size && (is_last || step[1].flags & ENDS_LINE) && !memchr(walk->text + step->text, 0, size))
             step->flags |= WHOLE;
-        if (step->code && (is_last || step[1].tag >= (size_t)walk->page->closes[step->tag]))
+        if (step->code && (is_last || step[1].tag >= close))
             step->flags |= ALONE;
+        bool is_line = step->flags & WHOLE && (nth == 0 || step->flags & ENDS_LINE);
+        if (is_line && !step->code && step->tag >= open_until)
+            step->flags |= PARAGRAPH;
+        if (step->code && close > open_until)
+            open_until = close;
     }
 }
 
-/* Whether the arrays may be followed without looking where they lead. */
-static bool is_sound(const WalkPage *page)
+bool is_walkable(const WalkPage *page)
 {
     int64_t end = 0;
     uint64_t codes = page->tables->codes_count;
@@ -259,7 +196,7 @@ static bool is_sound(const WalkPage *page)
     return sound && end <= (int64_t)page->size && page->count < UINT32_MAX;
 }
 
-static Outcome walk_page(const WalkPage *page, Walk *walk)
+Outcome walk_page(const WalkPage *page, Walk *walk)
 {
     size_t count = page->count;
     *walk = (Walk){
@@ -281,136 +218,11 @@ static Outcome walk_page(const WalkPage *page, Walk *walk)
     return READ;
 }
 
-static void free_walk(Walk *walk)
+void free_walk(Walk *walk)
 {
     free(walk->steps);
     free(walk->text);
     free(walk->marks);
     free(walk->content);
     free(walk->images);
-}
-
-static PyObject *new_step(const Walk *walk, const Step *step)
-{
-    const char *text = (const char *)walk->text + step->text;
-    PyObject *items[] = {
-        PyLong_FromSize_t(step->tag),
-        PyLong_FromLong(step->flags),
-        PyLong_FromLong(step->code),
-        PyUnicode_DecodeUTF8(text, (Py_ssize_t)(step->text_stop - step->text), "replace"),
-    };
-    return new_tuple(items, sizeof items / sizeof *items);
-}
-
-static PyObject *steps_of(const WalkPage *page)
-{
-    Walk walk;
-    Outcome outcome;
-    Py_BEGIN_ALLOW_THREADS
-    outcome = walk_page(page, &walk);
-    Py_END_ALLOW_THREADS
-    PyObject *found = outcome == READ ? PyList_New((Py_ssize_t)walk.step_count) : PyErr_NoMemory();
-    for (size_t nth = 0; found && nth < walk.step_count; nth++) {
-        PyObject *step = new_step(&walk, &walk.steps[nth]);
-        if (!step || PyList_SetItem(found, (Py_ssize_t)nth, step) < 0)
-            Py_CLEAR(found);
-    }
-    free_walk(&walk);
-    return found;
-}
-
-PyObject *read_steps(PyObject *module, PyObject *arguments)
-{
-    (void)module;
-    enum { NUMBERS = 5, FLAGS = 3, ARRAYS = NUMBERS + FLAGS };
-    PyObject *capsule, *found = NULL;
-    Py_buffer source, arrays[ARRAYS];
-    if (!PyArg_ParseTuple(arguments, "Oy*y*y*y*y*y*y*y*y*:read_steps", &capsule, &source, &arrays[0], &arrays[1],
-                          &arrays[2], &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7]))
-        return NULL;
-    const WalkTables *tables = PyCapsule_GetPointer(capsule, WALK_TABLES);
-    Py_ssize_t count = arrays[NUMBERS].len;
-    bool alike = true;
-    for (int nth = 0; nth < ARRAYS; nth++) {
-        Py_ssize_t width = nth < NUMBERS ? EIGHT_BYTES : 1;
-        alike &= arrays[nth].len == count * width && (uintptr_t)arrays[nth].buf % (size_t)width == 0;
-    }
-    if (tables && alike) {
-        WalkPage page = {
-            .tables = tables,
-            .source = source.buf,
-            .size = (size_t)source.len,
-            .count = (size_t)count,
-            .tags = arrays[0].buf,
-            .starts = arrays[1].buf,
-            .stops = arrays[2].buf,
-            .text_stops = arrays[3].buf,
-            .closes = arrays[4].buf,
-            .kept = arrays[5].buf,
-            .opens_line = arrays[6].buf,
-            .images = arrays[7].buf,
-        };
-        found = is_sound(&page) ? steps_of(&page) : refuse("read_steps: not the arrays of a page");
-    } else if (tables)
-        refuse("read_steps: arrays of different sizes");
-    PyBuffer_Release(&source);
-    for (int nth = 0; nth < ARRAYS; nth++)
-        PyBuffer_Release(&arrays[nth]);
-    return found;
-}
-
-/* Hints come as eight bytes and which of their bits count. */
-static void fill_hints(WalkTables *tables, const uint8_t *hints, size_t size)
-{
-    for (size_t at = 0; at < size; at += 2 * EIGHT_BYTES) {
-        Pattern hint = {eight_from(hints, size, at), eight_from(hints, size, at + EIGHT_BYTES)};
-        for (size_t octet = 0; octet < OCTETS; octet++)
-            tables->starts_hint[octet] |= ((octet ^ hint.key) & hint.mask & 0xff) == 0;
-        tables->hints[tables->hint_count++] = hint;
-    }
-}
-
-/* References come as eight bytes and which of them count, and the UTF-8 of a character; zeros behind. False
-   where one is shorter than its character, so that the text could outgrow the source. */
-static bool fill_entities(WalkTables *tables, const uint8_t *entities, size_t size)
-{
-    for (size_t at = 0; at < size; at += 3 * EIGHT_BYTES) {
-        Entity *entity = &tables->entities[tables->entity_count++];
-        entity->name = (Pattern){eight_from(entities, size, at), eight_from(entities, size, at + EIGHT_BYTES)};
-        while (entity->name_size < EIGHT_BYTES && entity->name.mask >> 8 * entity->name_size & 0xff)
-            entity->name_size++;
-        memcpy(entity->spelling, entities + at + 2 * EIGHT_BYTES, EIGHT_BYTES);
-        while (entity->size < EIGHT_BYTES && entity->spelling[entity->size])
-            entity->size++;
-        if (!entity->name_size || entity->size > entity->name_size)
-            return false;
-    }
-    return true;
-}
-
-PyObject *walk_tables(PyObject *module, PyObject *arguments)
-{
-    (void)module;
-    enum { HINT = 2 * EIGHT_BYTES, ENTITY = 3 * EIGHT_BYTES };
-    const uint8_t *actions, *octets, *hints, *entities;
-    Py_ssize_t actions_size, octets_size, hints_size, entities_size;
-    unsigned long long class;
-    if (!PyArg_ParseTuple(arguments, "y#y#Ky#y#:walk_tables", &actions, &actions_size, &octets, &octets_size,
-                          &class, &hints, &hints_size, &entities, &entities_size))
-        return NULL;
-    if (!actions_size || actions_size > CODES || octets_size != OCTETS || hints_size % HINT
-        || hints_size > MAX_HINTS * HINT || entities_size % ENTITY || entities_size > MAX_ENTITIES * ENTITY)
-        return refuse("walk_tables: sizes do not agree");
-    WalkTables *tables = calloc(1, sizeof *tables);
-    if (!tables)
-        return PyErr_NoMemory();
-    memcpy(tables->actions, actions, (size_t)actions_size);
-    memcpy(tables->octets, octets, OCTETS);
-    tables->codes_count = (size_t)actions_size;
-    tables->class = class;
-    fill_hints(tables, hints, (size_t)hints_size);
-    if (fill_entities(tables, entities, (size_t)entities_size))
-        return keep_tables(tables, WALK_TABLES);
-    free(tables);
-    return refuse("walk_tables: a reference that is shorter than its character");
 }

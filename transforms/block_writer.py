@@ -4,11 +4,15 @@ What a finished line becomes is decided by the elements that are open around it:
 caption, an item of a list, a quote, else a paragraph.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
+from time import monotonic
 
+from schemas.errors import PageDeadlineError, PageTooLargeError
 from schemas.rows import Node
 from transforms.markup import clean_text
+from transforms.page_limits import ExtractConfig
 from transforms.page_walk import BREAK
 
 _PERMALINK = re.compile(r"\s*[#\u00b6\u00a7]$")
@@ -47,6 +51,9 @@ class OpenList:
 class BlockWriter:
     """Gathers characters into lines and lines into blocks."""
 
+    limits: ExtractConfig
+    deadline: float = math.inf
+    """`time.monotonic()` after which the page has failed."""
     nodes: list[Node] = field(default_factory=list)
     """Finished blocks."""
     places: dict[int, Place] = field(default_factory=dict)
@@ -68,6 +75,26 @@ class BlockWriter:
     """Position of the open `noscript`, -1 outside."""
     marks: int = 0
     """Open elements that write into their line when they close."""
+    _checked: int = 0
+    """Nodes whose characters are counted."""
+    _characters: int = 0
+
+    def check(self) -> None:
+        """Looks at the clock and at what has been written since the last time.
+
+        Raises:
+            PageTooLargeError: It is beyond a limit.
+            PageDeadlineError: It took too long.
+        """
+        if monotonic() > self.deadline:
+            raise PageDeadlineError("its blocks took too long")
+        nodes, limits = self.nodes, self.limits
+        if len(nodes) > limits.max_nodes:
+            raise PageTooLargeError(f"more than {limits.max_nodes} nodes")
+        self._characters += sum([len(node.text) for node in nodes[self._checked :] if node.text])
+        self._checked = len(nodes)
+        if self._characters > limits.max_characters:
+            raise PageTooLargeError(f"more than {limits.max_characters} characters of text")
 
     def end_line(self) -> None:
         """Ends the line that is being gathered."""

@@ -4,15 +4,12 @@ One loop over the tags that matter, with a stack of the few elements that do som
 close. What each element becomes is said in `interleave.py`.
 """
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
 
 import numpy as np
 
-from schemas.errors import PageDeadlineError, PageTooLargeError
 from schemas.rows import Node
 from transforms.block_writer import BlockWriter, OpenList, clean_piece
 from transforms.content_features import BREAKING, BREAKING_NAMES
@@ -22,7 +19,6 @@ from transforms.image_sources import picture_file
 from transforms.main_content import Content
 from transforms.markup import clean_code, clean_text, fenced_code, table_lines
 from transforms.name_groups import says_aside, says_caption
-from transforms.page_limits import ExtractConfig
 from transforms.page_walk import ALONE, ENDS_LINE, WHOLE, plain_blanks, read_steps
 from transforms.tables import data_rows
 
@@ -53,17 +49,11 @@ class Walker(BlockWriter):
     content: Content
     base: str
     """What relative references are relative to."""
-    limits: ExtractConfig
-    deadline: float = math.inf
-    """`time.monotonic()` after which the page has failed."""
     _stack: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
     """End tag and closing action of each open element that has one."""
     _figures: list[_Figure] = field(default_factory=list)
     _links: list[str | None] = field(default_factory=list)
     """What each open link around images leads to."""
-    _checked: int = 0
-    """Nodes whose characters are counted."""
-    _characters: int = 0
 
     def walk(self) -> list[Node]:
         """Reads the content of the page and returns its blocks.
@@ -76,8 +66,16 @@ class Walker(BlockWriter):
         skip_to = 0
         steps = read_steps(self.dom, self.content)
         for begin in range(0, len(steps), _CHECK_EVERY):
-            self._check()
-            for tag, flags, code, text in steps[begin : begin + _CHECK_EVERY]:
+            self.check()
+            for step in steps[begin : begin + _CHECK_EVERY]:
+                if isinstance(step, Node):
+                    while stack:
+                        stack.pop()[1]()
+                    if buffer:
+                        self.end_line()
+                    self.nodes.append(step)
+                    continue
+                tag, flags, code, text = step
                 if tag < skip_to:
                     continue
                 while stack and stack[-1][0] <= tag:
@@ -101,19 +99,8 @@ class Walker(BlockWriter):
             stack.pop()[1]()
         self.end_line()
         self.end_group()
-        self._check()
+        self.check()
         return self.nodes
-
-    def _check(self) -> None:
-        if monotonic() > self.deadline:
-            raise PageDeadlineError("its blocks took too long")
-        nodes = self.nodes
-        if len(nodes) > self.limits.max_nodes:
-            raise PageTooLargeError(f"more than {self.limits.max_nodes} nodes")
-        self._characters += sum([len(node.text) for node in nodes[self._checked :] if node.text])
-        self._checked = len(nodes)
-        if self._characters > self.limits.max_characters:
-            raise PageTooLargeError(f"more than {self.limits.max_characters} characters of text")
 
     # Elements. Each takes the position of one and returns the position to go on from.
 

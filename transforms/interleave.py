@@ -163,7 +163,7 @@ def extract_page(
     content = select_content(shown, model)
     if monotonic() > deadline:
         raise PageDeadlineError(f"reading took over {config.max_seconds} s")
-    walker = Walker(shown, content, base, config, deadline)
+    walker = Walker(shown, content, base, limits=config, deadline=deadline)
     nodes = drop_layout_twins(merge_twins(shown, walker.walk(), walker.places))
     link_images(nodes)
     return Page(dom, base, nodes)

@@ -9,7 +9,8 @@ The kernel (`_page_*.c`) does the same in a few passes. The numpy code stays: it
 the reference that the kernel is tested against, and what runs where the kernel was not built.
 Whatever has a name (elements, words, attributes) is named there and handed to the kernel once.
 
-What it does with a source, before there is a tree, is in `parse_kernel.py`.
+What it does with a source, before there is a tree, is in `parse_kernel.py`; the walk is in
+`walk_kernel.py`.
 """
 
 from collections.abc import Callable
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from transforms.content_images import Candidate
     from transforms.content_model import ContentModel
     from transforms.dom import Dom
-    from transforms.main_content import Content
-    from transforms.page_walk import Step
 
 
 def _load_kernel() -> ModuleType | None:
@@ -290,55 +289,6 @@ def cover_tags(dom: "Dom", blocks: "Blocks", chosen: Flags) -> tuple[Flags, Flag
     lies_in, starts = np.empty((2, len(dom)), np.bool_)
     _page_kernel.cover_tags(blocks.first, blocks.last, chosen, lies_in, starts)
     return lies_in, starts
-
-
-def _pattern(word: str) -> bytes:
-    """Up to eight bytes and their mask, which leaves out what tells small letters from capitals."""
-    mask = bytes(0xDF if letter.isalpha() else 0xFF for letter in word)
-    if len(mask) > 8:
-        raise ValueError(f"{word!r} has more than the kernel's 8 bytes")
-    return word.encode().ljust(8, b"\0") + mask.ljust(8, b"\0")
-
-
-@cache
-def _walk_tables() -> object:
-    from transforms.dom import ENTITIES
-    from transforms.name_groups import HINTS
-    from transforms.page_walk import ACTIONS, BLANKS, CLASS, CONTROLS
-
-    entities = (
-        name.encode().ljust(8, b"\0")
-        + (b"\xff" * len(name)).ljust(8, b"\0")
-        + character.encode().ljust(8, b"\0")
-        for name, character in ENTITIES
-    )
-    octets = bytearray(256)
-    for kind, characters in enumerate((BLANKS, CONTROLS, "&"), 1):
-        for character in characters:
-            octets[ord(character)] = kind
-    return _page_kernel.walk_tables(
-        ACTIONS.tobytes(),
-        bytes(octets),
-        int.from_bytes(CLASS, "little"),
-        b"".join(map(_pattern, sorted(HINTS))),
-        b"".join(entities),
-    )
-
-
-def read_steps(dom: "Dom", content: "Content") -> "list[Step]":
-    """The steps of a page's content."""
-    return _page_kernel.read_steps(
-        _walk_tables(),
-        dom.source,
-        dom.tags,
-        dom.starts,
-        dom.stops,
-        dom.text_stops,
-        dom.closes,
-        content.kept,
-        content.opens_line,
-        content.images,
-    )
 
 
 @cache

@@ -12,7 +12,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from transforms import page_kernel
+from schemas.rows import Node
+from transforms import page_kernel, walk_kernel
 from transforms.content_features import BREAKING_NAMES
 from transforms.dom import NAMES, Dom
 from transforms.main_content import Content
@@ -100,10 +101,14 @@ def _actions(dom: Dom, content: Content) -> npt.NDArray[np.uint8]:
     return actions
 
 
-def read_steps(dom: Dom, content: Content) -> list[Step]:
-    """The steps of a page, in order."""
+def read_steps(dom: Dom, content: Content) -> list[Step | Node]:
+    """The steps of a page, in order.
+
+    One that is a line by itself, and stands in no element that is a step, is its paragraph already,
+    where that takes no more than leaving out blanks around it.
+    """
     if page_kernel.AVAILABLE:
-        return page_kernel.read_steps(dom, content)
+        return walk_kernel.read_steps(dom, content)
     actions = _actions(dom, content)
     closes = dom.closes
     line_ends = content.opens_line | (actions & LINE > 0)
@@ -146,13 +151,21 @@ def read_steps(dom: Dom, content: Content) -> list[Step]:
                 texts.append([])
             texts[-1].extend(pieces)
             is_open = in_run = True
-    steps: list[Step] = []
+    steps: list[Step | Node] = []
     following = [*found, (len(dom), True, 0)][1:]
+    open_until = 0  # where the elements close that are steps
     for (tag, ends_line, code), pieces, (behind, ends, _) in zip(
         found, texts, following, strict=True
     ):
         text = plain_blanks("".join(pieces))
-        flags = ENDS_LINE * ends_line + WHOLE * bool(text and ends and BREAK not in text)
-        flags += ALONE * bool(code and behind >= closes[tag])
+        is_whole = bool(text and ends and BREAK not in text)
+        is_line = is_whole and (ends_line or not steps) and not code and tag >= open_until
+        line = text.strip(BLANKS)
+        if is_line and line and line.isprintable():
+            steps.append(Node("text", "paragraph", line))
+            continue
+        is_alone = bool(code and behind >= closes[tag])
+        flags = ENDS_LINE * ends_line + WHOLE * is_whole + ALONE * is_alone
         steps.append((tag, flags, code, text))
+        open_until = max(open_until, int(closes[tag])) if code else open_until
     return steps

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.rows import Node
 from tests.transforms.test_page_kernel import (
     DAMAGES,
     ODD,
@@ -23,7 +24,7 @@ from tests.transforms.test_page_kernel import (
     pieces,
     real_sources,
 )
-from transforms import name_groups, page_kernel
+from transforms import name_groups, page_kernel, walk_kernel
 from transforms.blocks import _OPENERS
 from transforms.content_features import measure_blocks
 from transforms.dom import CODES, NAMES, Dom, _UnreadableError, code_table
@@ -74,17 +75,26 @@ def some(page: Dom, seed: int) -> Content:
 
 
 def steps_of(html: str) -> list[tuple[bool, str, str]]:
-    """The steps of a page that is all content: the end of a line, an element, a text."""
+    """The steps of a page that is all content: the end of a line, an element, a text.
+
+    A line that is a paragraph already ends the one before it.
+    """
     page = Dom(canonical_lexbor(html.encode()))
     steps = read_steps(page, everything(page))
-    assert [tag for tag, *_ in steps] == sorted({tag for tag, *_ in steps})
-    return [(bool(flags & ENDS_LINE), NAMES[code], text) for _, flags, code, text in steps]
+    tags = [step[0] for step in steps if not isinstance(step, Node)]
+    assert tags == sorted(set(tags))
+    return [
+        (number > 0, "", step.text or "")
+        if isinstance(step, Node)
+        else (bool(step[1] & ENDS_LINE), NAMES[step[2]], step[3])
+        for number, step in enumerate(steps)
+    ]
 
 
 def check_equal(source: bytes) -> int:
     """That both give the same steps, whatever of the page is content; how many they are."""
     page = Dom(source)
-    found: list[list[Step]] = []
+    found: list[list[Step | Node]] = []
     for content in (select_content(page), everything(page), some(page, 1), some(page, 2)):
         found.append(read_steps(page, content))
         with numpy_only():
@@ -135,11 +145,15 @@ def test_a_page_becomes_expected_steps(
 @pytest.mark.parametrize(
     ("html", "expected"),
     [
-        ("<p>a</p><p>b</p>", [("", WHOLE), ("", ENDS_LINE | WHOLE)]),
-        ("<p>a</p>", [("", WHOLE)]),
-        ("<p>a<br>b</p><p>c", [("", 0), ("", ENDS_LINE | WHOLE)]),
+        ("<p>a</p><p> b </p>", ["a", "b"]),
+        ("<p>a\u2014\u00e9</p>", ["a\u2014\u00e9"]),
+        ("<p>a</p><p>\u00a0</p>", ["a", ("", ENDS_LINE | WHOLE)]),
+        ("<p>a\u200b</p><p>b\u2003</p>", [("", WHOLE), ("", ENDS_LINE | WHOLE)]),
+        ("<p>a<br>b</p><p>c", [("", 0), "c"]),
         ("<p>a<q>b</q> c</p>", [("", 0), ("q", ALONE), ("", WHOLE)]),
-        ("<h1>a</h1>b", [("h1", WHOLE | ALONE), ("", ENDS_LINE | WHOLE)]),
+        ("<p>a <q>b</q></p>c", [("", 0), ("q", WHOLE | ALONE), "c"]),
+        ("<blockquote><p>a</p></blockquote>b", [("blockquote", 0), ("", ENDS_LINE | WHOLE), "b"]),
+        ("<h1>a</h1>b", [("h1", WHOLE | ALONE), "b"]),
         ("<h1>a<q>b</q></h1>", [("h1", 0), ("q", WHOLE | ALONE)]),
         (
             "<ul><li>a<ul><li>b",
@@ -152,12 +166,17 @@ def test_a_page_becomes_expected_steps(
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip
 def test_steps_say_whether_their_text_is_a_line(
-    html: str, expected: list[tuple[str, int]], kernel: bool
+    html: str, expected: list[tuple[str, int] | str], kernel: bool
 ) -> None:
     page = Dom(canonical_lexbor(f"<body>{html}<p>".encode()))
     with nullcontext() if kernel else numpy_only():
         steps = read_steps(page, everything(page))
-    assert [(NAMES[code], flags) for _, flags, code, text in steps if text or code] == expected
+    found = [
+        step.text if isinstance(step, Node) else (NAMES[step[2]], step[1])
+        for step in steps
+        if isinstance(step, Node) or step[2] or step[3]
+    ]
+    assert found == expected
 
 
 def test_what_is_no_content_is_no_step() -> None:
@@ -167,10 +186,10 @@ def test_what_is_no_content_is_no_step() -> None:
     assert read_steps(page, content) == []
     kept = kept.copy()
     kept[page.positions("br")] = True
-    assert [step[1:] for step in read_steps(page, Content(kept, content.kept, content.kept))] == [
-        (WHOLE, 0, "d"),
-        (ENDS_LINE, 0, ""),
-    ]
+    first, second = read_steps(page, Content(kept, content.kept, content.kept))
+    assert first == Node("text", "paragraph", "d")
+    assert not isinstance(second, Node)
+    assert second[1:] == (ENDS_LINE, 0, "")
 
 
 @needs_kernel
@@ -236,7 +255,8 @@ def test_real_pages_give_the_steps_of_python(shared_data: Path) -> None:
 @pytest.mark.parametrize("text", [b"\xe3<b>\x80", b"\xe3\x80<b>\x80 \xff", b"\xe3 \x01\x80<b>\xc3"])
 def test_bytes_that_are_no_characters_spoil_no_others(text: bytes) -> None:
     page = Dom(b"<html><p>a" + text + b"</b>b</p></html>")
-    (_, _, _, found), *_ = read_steps(page, everything(page))
+    step, *_ = read_steps(page, everything(page))
+    found = (step.text if isinstance(step, Node) else step[3]) or ""
     assert (found[0], found[-1]) == ("a", "b")
 
 
@@ -276,7 +296,7 @@ def test_arrays_that_lead_out_of_the_page_are_refused(name: str, value: int) -> 
     array[2] = value
     setattr(page, name, array)
     with pytest.raises(ValueError, match="not the arrays of a page"):
-        page_kernel.read_steps(page, content)
+        walk_kernel.read_steps(page, content)
 
 
 @needs_kernel
@@ -285,10 +305,10 @@ def test_arrays_of_different_sizes_are_refused() -> None:
     content = everything(page)
     page.closes = page.closes[:2]
     with pytest.raises(ValueError, match="different sizes"):
-        page_kernel.read_steps(page, content)
+        walk_kernel.read_steps(page, content)
     short = Content(content.kept[:2], content.opens_line[:2], content.images[:2])
     with pytest.raises(ValueError, match="different sizes"):
-        page_kernel.read_steps(Dom(page.source), short)
+        walk_kernel.read_steps(Dom(page.source), short)
 
 
 @needs_kernel
