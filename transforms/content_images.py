@@ -28,17 +28,19 @@ import numpy.typing as npt
 from transforms import page_kernel
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
-from transforms.dom import ATTRIBUTE, CODES, Dom, code_table, unescape
+from transforms.dom import ATTRIBUTE, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
-from transforms.image_previews import drop_previews
-from transforms.image_sources import SIDES, declared_length
-from transforms.name_groups import (
-    BESIDE_CONTENT,
-    BESIDE_PARTS,
-    BESIDE_STARTS,
-    GROUPS,
-    says_caption,
+from transforms.image_marks import (
+    NETWORK_FILE,
+    NETWORKS,
+    TWO_SIDES,
+    is_beside_content,
+    is_icon,
+    tag_span,
 )
+from transforms.image_previews import drop_previews
+from transforms.image_sources import SIDES
+from transforms.name_groups import BESIDE_PARTS, BESIDE_STARTS, GROUPS, says_caption
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -52,8 +54,6 @@ GAP = 300
 """Visible bytes of text left out between two kept texts where a picture is still between them."""
 MAX_CAPTION = 600
 """Visible bytes up to which a text in a figure is its caption."""
-ICON = 48
-"""Pixels up to which a picture beside the text is an icon."""
 
 SURE = 1.0
 """Log-odds from which the model may keep a picture whose surroundings go."""
@@ -61,41 +61,24 @@ VERY_SURE = 3.0
 """Log-odds from which the model outweighs the name of a box around a picture."""
 NAMED_BOXES = 4
 """Elements whose names tell what a picture is: it, and those right around it."""
-LONGEST_TAG = 2000
-"""Bytes of a start tag that are looked at."""
-LARGEST_FIGURE = 200
-"""Tags of a figure in which its caption is looked for."""
 REACH = 4
 """Blocks beyond the kept ones at which a picture may stay."""
 LEAD = 12
 """Blocks before the first kept one at which a picture may lead in the content."""
 
 _SAYS_CAPTION = b"aption"
-_NETWORKS = (
-    b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
-).split()
-_NETWORK_FILE = re.compile(
-    # Named after the network alone: a picture of its growth is not.
-    rb' src="[^"]*/(?:(?:icons?|ico|logos?|social|share|follow|btn|button)[-_])*(?:%b)'
-    rb"(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
-    rb'\.(?:png|gif|svg|webp)[?"]' % b"|".join(_NETWORKS),
-    re.I,
-)
 # What is found holds these.
 _MAY_BE_BESIDE = re.compile(
     rb' (?i:class|id)="[^"]*?(?:(?i:%b)|(?:(?<![a-z])|(?=[A-Z]))(?i:%b))'
     % (b"|".join(BESIDE_PARTS), b"|".join(BESIDE_STARTS))
 )
 _MAY_BE_SIDES = re.compile(SIDES.pattern, re.I)
-_MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(_NETWORKS), re.I)
-_TWO_SIDES, _NETWORK = 1, 2
-"""Signs of an icon, a bit each."""
-_FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
+_MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(NETWORKS), re.I)
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
 _UNWANTED = np.array(
     [
-        tag_bit("footer"),
+        *map(tag_bit, ("footer",)),
         *map(
             list(GROUPS).index,
             ("share", "related", "profile", "subscribe", "comment", "navigation", "notice"),
@@ -154,26 +137,7 @@ def _captions(blocks: Blocks, sure: Flags) -> Flags:
 def _signs(dom: Dom, picture: int) -> int:
     start, stop = int(dom.starts[picture]), int(dom.stops[picture])
     sides = len(_MAY_BE_SIDES.findall(dom.source, start, stop)) > 1
-    return _TWO_SIDES * sides | _NETWORK * bool(_MAY_BE_NETWORK.search(dom.source, start, stop))
-
-
-def _is_icon(dom: Dom, picture: int, signs: int) -> bool:
-    """Whether a picture declares two short sides, or its file is the sign of a social network."""
-    if not signs:
-        return False
-    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
-    sides = [value.decode("utf-8", "replace") for value in SIDES.findall(dom.source, start, stop)]
-    lengths = [declared_length(value) for value in sides]
-    if any(length is not None and length > ICON for length in lengths):
-        return False
-    if len(lengths) == 2 and None not in lengths:
-        return True
-    return bool(signs & _NETWORK and _NETWORK_FILE.search(dom.source, start, stop))
-
-
-def _tag_span(dom: Dom, element: int) -> tuple[int, int]:
-    start = int(dom.starts[element])
-    return start, min(int(dom.stops[element]), start + LONGEST_TAG)
+    return TWO_SIDES * sides | NETWORK_FILE * bool(_MAY_BE_NETWORK.search(dom.source, start, stop))
 
 
 @dataclass(slots=True)
@@ -229,7 +193,7 @@ class _Surroundings:
         """
         dom, element, named = self.dom, picture, 0
         for number in range(1, NAMED_BOXES + 1):
-            if _MAY_BE_BESIDE.search(dom.source, *_tag_span(dom, element)):
+            if _MAY_BE_BESIDE.search(dom.source, *tag_span(dom, element)):
                 named = number
             element = int(dom.parents[element])
             if element <= 0:
@@ -238,22 +202,6 @@ class _Surroundings:
             if self.all_text[end] - self.all_text[begin] > GAP:
                 break
         return named
-
-
-def _is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
-    """Whether one of some elements, from a picture outward, has the name of what is no content.
-
-    A figure with a caption is shown for its own sake.
-    """
-    for _ in range(boxes):
-        if dom.tags[picture] == _FIGURE:
-            end = min(int(dom.closes[picture]), picture + LARGEST_FIGURE)
-            if (dom.tags[picture:end] == _FIGCAPTION).any():
-                return False
-        if BESIDE_CONTENT.search(dom.source, *_tag_span(dom, picture)):
-            return True
-        picture = int(dom.parents[picture])
-    return False
 
 
 def select_pictures(
@@ -276,8 +224,8 @@ def select_pictures(
     weigh = page_kernel.weigh_pictures if in_kernel else weigh_pictures
     pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
     for tag, _, stays, boxes, signs in pictures:
-        named = boxes and _is_beside_content(dom, tag, boxes)
-        chosen[tag] = stays and not named and not (signs and _is_icon(dom, tag, signs))
+        named = boxes and is_beside_content(dom, tag, boxes)
+        chosen[tag] = stays and not named and not (signs and is_icon(dom, tag, signs))
     if in_noscript:
         drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.

@@ -9,6 +9,8 @@ from transforms.dom import Dom
 from transforms.image_sources import choose_source, declared_length, is_svg
 from transforms.markup import clean_text
 
+_ADVERTISEMENT = re.compile(r"/(?:ads|adserver|advertising|advertisements?)/")
+"""A folder of pictures that advertise."""
 _PIXEL_STYLE = re.compile(r"(?:^|[\s;])(?:width|height)\s*:\s*[01]px")
 
 
@@ -36,7 +38,8 @@ def read_image(
         max_text: Characters kept of alt and title.
 
     Returns:
-        None for images without an http or https URL, spacers, and trackers of one pixel.
+        None for images without an http or https URL, spacers, trackers of one pixel, and pictures
+        from a folder of advertisements.
     """
     position, attributes = element, dom.attributes(element)
     sources: list[dict[str, str]] = []
@@ -58,7 +61,7 @@ def read_image(
     if (style := attributes.get("style")) and _PIXEL_STYLE.search(style):
         return None
     source = choose_source(attributes, sources, base)
-    if source is None:
+    if source is None or ("/ad" in source.url and _ADVERTISEMENT.search(source.url)):
         return None
     node = Node(
         "image",

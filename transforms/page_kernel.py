@@ -307,20 +307,21 @@ def classes_with(dom: "Dom", word: bytes) -> list[tuple[int, bytes]]:
 def _picture_tables() -> bytes:
     from transforms import content_images as images
     from transforms import image_cards as cards
+    from transforms import image_marks as marks
     from transforms import name_groups as groups
     from transforms.content_features import BITS, LINKED_SHARE, tag_bit
     from transforms.dom import code_table
 
     numbers = [
         images.SOME_TEXT, images.GAP, images.MAX_CAPTION, images.REACH, images.LEAD,
-        images.NAMED_BOXES, images.LONGEST_TAG, cards.MAX_STEPS, cards.HEADLINE,
+        images.NAMED_BOXES, marks.LONGEST_TAG, cards.MAX_STEPS, cards.HEADLINE,
         cards.LARGEST_CARD, cards.PROSE, cards.ARTICLE, cards.AMONG_PROSE, cards.LINK_STEPS,
         cards.PROSE_STEPS, cards.MAX_CARDS, cards.MAX_LINKS, cards.WIDEST_CARD, cards.LONGEST_LINK,
         LINKED_SHARE,
         BITS - tag_bit("figcaption caption"), BITS - list(groups.GROUPS).index("figure"),
         2 * BITS - tag_bit("figure picture"), *(BITS - images._UNWANTED),
     ]  # fmt: skip
-    lists = [cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, images._NETWORKS]
+    lists = [cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, marks.NETWORKS]
     # In the order of the kernel's bits.
     traits = map(code_table, ("img amp-img", "article main", "h1", "a", "noscript"))
     return b"".join(

@@ -1,0 +1,93 @@
+"""Pictures that are no content by what they, and the small boxes around them, are called."""
+
+import re
+
+from transforms.dom import CODES, Dom
+from transforms.image_sources import SIDES, declared_length
+from transforms.name_groups import BESIDE_CONTENT, LOGO
+
+ICON = 48
+"""Pixels up to which a picture beside the text is an icon."""
+LARGEST_LOGO = 400
+"""Pixels up to which a picture in a box that is named so is a logo, where it declares a size."""
+LONGEST_TAG = 2000
+"""Bytes of a start tag that are looked at."""
+LARGEST_FIGURE = 200
+"""Tags of a figure in which its caption is looked for."""
+
+NETWORKS = (
+    b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
+).split()
+_NETWORK_FILE = re.compile(
+    # Named after the network alone: a picture of its growth is not.
+    rb' src="[^"]*/(?:(?:icons?|ico|logos?|social|share|follow|btn|button)[-_])*(?:%b)'
+    rb"(?:[-_](?:icons?|logo|share|btn|button|white|black|\d+(?:x\d+)?))*"
+    rb'\.(?:png|gif|svg|webp)[?"]' % b"|".join(NETWORKS),
+    re.I,
+)
+TWO_SIDES, NETWORK_FILE = 1, 2
+"""Signs of an icon, a bit each: it declares two sides; its file may be that of a network."""
+_FIGURE, _FIGCAPTION, _CELL = (CODES[name] for name in ("figure", "figcaption", "td"))
+
+
+def tag_span(dom: Dom, element: int) -> tuple[int, int]:
+    """The range of a start tag in the markup, as far as it is looked at."""
+    start = int(dom.starts[element])
+    return start, min(int(dom.stops[element]), start + LONGEST_TAG)
+
+
+def _sides(dom: Dom, picture: int) -> list[int | None]:
+    """The sides that a picture declares, in pixels where they are."""
+    found = SIDES.findall(dom.source, int(dom.starts[picture]), int(dom.stops[picture]))
+    return [declared_length(value.decode("utf-8", "replace")) for value in found]
+
+
+def _declares_more(dom: Dom, picture: int, pixels: int) -> bool:
+    """Whether a picture declares a side that is longer than some pixels."""
+    return any(length is not None and length > pixels for length in _sides(dom, picture))
+
+
+def is_icon(dom: Dom, picture: int, signs: int) -> bool:
+    """Whether a picture declares two short sides, or its file is the sign of a social network.
+
+    Args:
+        dom: The page.
+        picture: Its tag.
+        signs: Of `TWO_SIDES` and `NETWORK_FILE` those that may hold.
+    """
+    if not signs:
+        return False
+    start, stop = int(dom.starts[picture]), int(dom.stops[picture])
+    lengths = _sides(dom, picture)
+    if _declares_more(dom, picture, ICON):
+        return False
+    if len(lengths) == 2 and None not in lengths:
+        return True
+    return bool(signs & NETWORK_FILE and _NETWORK_FILE.search(dom.source, start, stop))
+
+
+def is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
+    """Whether one of some elements, from a picture outward, has the name of what is no content.
+
+    A figure with a caption is shown for its own sake, and so is the logo of what a page is about,
+    in a table of facts. What declares more than `LARGEST_LOGO` pixels is no logo.
+
+    Args:
+        dom: The page.
+        picture: Its tag.
+        boxes: How many elements are asked.
+    """
+    element, may_be_logo = picture, not _declares_more(dom, picture, LARGEST_LOGO)
+    for _ in range(boxes):
+        if dom.tags[element] == _FIGURE:
+            end = min(int(dom.closes[element]), element + LARGEST_FIGURE)
+            if (dom.tags[element:end] == _FIGCAPTION).any():
+                return False
+        span = tag_span(dom, element)
+        may_be_logo &= dom.tags[element] != _CELL
+        if BESIDE_CONTENT.search(dom.source, *span):
+            return True
+        if may_be_logo and LOGO.search(dom.source, *span):
+            return True
+        element = int(dom.parents[element])
+    return False
