@@ -361,7 +361,7 @@ static PyMethodDef METHODS[] = {
     {"lexbor", lexbor, METH_VARARGS, "lexbor's functions, for `lexbor_markup`."},
     {"lexbor_markup", lexbor_markup, METH_VARARGS, "Canonical markup of a source."},
     {"tag_names", tag_names, METH_VARARGS, "The table for `read_tags`."},
-    {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom`, and which elements it has; None if the markup is not canonical."},
+    {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom` and its elements; None if it is not canonical."},
     {"attributes", attributes_of, METH_VARARGS, "The attributes of a tag."},
     {"measure_tables", measure_tables, METH_VARARGS, "The tables for `measure_blocks`."},
     {"measure_blocks", measure_blocks, METH_VARARGS, "The arrays of `Blocks`."},

@@ -72,8 +72,8 @@ PyObject *read_steps(PyObject *module, PyObject *arguments)
     enum { NUMBERS = 5, FLAGS = 3, ARRAYS = NUMBERS + FLAGS };
     PyObject *capsule, *node_type, *found = NULL;
     Py_buffer source, arrays[ARRAYS];
-    if (!PyArg_ParseTuple(arguments, "OOy*y*y*y*y*y*y*y*y*:read_steps", &capsule, &node_type, &source, &arrays[0], &arrays[1],
-                          &arrays[2], &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7]))
+    if (!PyArg_ParseTuple(arguments, "OOy*y*y*y*y*y*y*y*y*:read_steps", &capsule, &node_type, &source, &arrays[0],
+                          &arrays[1], &arrays[2], &arrays[3], &arrays[4], &arrays[5], &arrays[6], &arrays[7]))
         return NULL;
     const WalkTables *tables = PyCapsule_GetPointer(capsule, WALK_TABLES);
     Py_ssize_t count = arrays[NUMBERS].len;
