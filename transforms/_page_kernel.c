@@ -81,27 +81,35 @@ PyObject *new_tuple(PyObject **items, Py_ssize_t count)
 
 /* --- slim --- */
 
-static PyObject *slim(PyObject *module, PyObject *html)
+static PyObject *slim(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    if (!PyUnicode_Check(html)) {
-        PyErr_SetString(PyExc_TypeError, "slim: not a text");
+    const uint8_t *names;
+    Py_ssize_t names_size, long_tag;
+    PyObject *html;
+    if (!PyArg_ParseTuple(arguments, "y#nU:slim", &names, &names_size, &long_tag, &html))
         return NULL;
-    }
     /* Memory that is not written to costs nothing, so no bytes are counted beforehand. */
     size_t room = utf8_room(html), size, dropped = 0;
     uint8_t *source = room ? malloc(room) : NULL, *out = NULL;
     if (!source)
         return PyErr_NoMemory();
     Places cuts = {0};
+    TagCounts counts;
     Outcome outcome;
+    bool are_names;
     Py_BEGIN_ALLOW_THREADS
     size = write_utf8(html, source);
+    are_names = count_tags(names, (size_t)names_size, (size_t)long_tag, source, size, &counts);
     outcome = find_droppable(source, size, &cuts);
     for (size_t cut = 0; cut < cuts.count; cut += 2)
         dropped += cuts.at[cut + 1] - cuts.at[cut];
     Py_END_ALLOW_THREADS
-    PyObject *slimmed = outcome == READ ? new_bytes(size - dropped, 1, &out) : PyErr_NoMemory();
+    PyObject *slimmed = NULL;
+    if (!are_names)
+        refuse("slim: not names of elements, or a length that is no long one");
+    else
+        slimmed = outcome == READ ? new_bytes(size - dropped, 1, &out) : PyErr_NoMemory();
     if (slimmed) {
         Py_BEGIN_ALLOW_THREADS
         copy_between(source, size, &cuts, out);
@@ -109,7 +117,9 @@ static PyObject *slim(PyObject *module, PyObject *html)
     }
     free(source);
     free(cuts.at);
-    return slimmed;
+    return slimmed ? Py_BuildValue("(Nnnn)", slimmed, (Py_ssize_t)counts.tags, counts.left_open,
+                                   (Py_ssize_t)counts.crowd)
+                   : NULL;
 }
 
 /* --- read_tags --- */
@@ -355,8 +365,7 @@ static PyObject *measure_blocks(PyObject *module, PyObject *arguments)
 }
 
 static PyMethodDef METHODS[] = {
-    {"slim", slim, METH_O, "The source of a page without scripts, styles and drawings, UTF-8."},
-    {"count_tags", count_tags, METH_VARARGS, "Tags, formatting elements left open, and what may be attributes."},
+    {"slim", slim, METH_VARARGS, "A source, UTF-8, without scripts and drawings; what it counts with them."},
     {"limit_depth", limit_depth, METH_VARARGS, "The source without tags that nest too deep."},
     {"lexbor", lexbor, METH_VARARGS, "lexbor's functions, for `lexbor_markup`."},
     {"lexbor_markup", lexbor_markup, METH_VARARGS, "Canonical markup of a source."},

@@ -154,7 +154,15 @@ void copy_between(const uint8_t *source, size_t size, const Places *cuts, uint8_
 
 /* _page_limits.c */
 
-PyObject *count_tags(PyObject *module, PyObject *arguments);
+/* Tags; the most white space and quotes in a long one; formatting elements opened more than closed. */
+typedef struct {
+    size_t tags, crowd;
+    Py_ssize_t left_open;
+} TagCounts;
+
+/* Counts the tags of a source; false where the names are not those of elements, or a length is no long one. */
+bool count_tags(const uint8_t *names, size_t names_size, size_t long_tag, const uint8_t *source, size_t size,
+                TagCounts *counts);
 PyObject *limit_depth(PyObject *module, PyObject *arguments);
 
 /* _page_lexbor.c */

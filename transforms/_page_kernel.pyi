@@ -10,8 +10,7 @@ from schemas.rows import Node
 
 HAS_AVX2: bool
 
-def slim(html: str, /) -> bytes: ...
-def count_tags(formatting: bytes, long_tag: int, source: bytes, /) -> tuple[int, int, int]: ...
+def slim(formatting: bytes, long_tag: int, html: str, /) -> tuple[bytes, int, int, int]: ...
 def limit_depth(
     passed_over: bytes,
     formatting: bytes,

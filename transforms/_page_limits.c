@@ -38,11 +38,6 @@ typedef struct {
     uint8_t begins[LETTERS], ends[LETTERS]; /* by first letter */
 } Formatting;
 
-typedef struct {
-    size_t tags, crowd;
-    Py_ssize_t left_open;
-} TagCounts;
-
 /* False where they are not as `Formatting` has them. */
 static bool fill_formatting(Formatting *formatting, const uint8_t *names, size_t size)
 {
@@ -129,21 +124,15 @@ static void count_page(const Formatting *formatting, size_t long_tag, const uint
     }
 }
 
-PyObject *count_tags(PyObject *module, PyObject *arguments)
+bool count_tags(const uint8_t *names, size_t names_size, size_t long_tag, const uint8_t *source, size_t size,
+                TagCounts *counts)
 {
-    (void)module;
-    const uint8_t *names, *source;
-    Py_ssize_t names_size, long_tag, size;
-    if (!PyArg_ParseTuple(arguments, "y#ny#:count_tags", &names, &names_size, &long_tag, &source, &size))
-        return NULL;
     Formatting formatting = {0};
-    TagCounts counts = {0};
-    if (!fill_formatting(&formatting, names, (size_t)names_size) || long_tag < STEP)
-        return refuse("count_tags: not names of elements, or a length that is no long one");
-    Py_BEGIN_ALLOW_THREADS
-    count_page(&formatting, (size_t)long_tag, source, (size_t)size, &counts);
-    Py_END_ALLOW_THREADS
-    return Py_BuildValue("(nnn)", (Py_ssize_t)counts.tags, counts.left_open, (Py_ssize_t)counts.crowd);
+    if (!fill_formatting(&formatting, names, names_size) || long_tag < STEP)
+        return false;
+    *counts = (TagCounts){0};
+    count_page(&formatting, long_tag, source, size, counts);
+    return true;
 }
 
 /* --- Limiting --- */

@@ -2,8 +2,8 @@
 
    Three things make it fast. Most measures of a block, and half of the values between layers, are
    zero, so only the others are multiplied. Blocks side by side stand in the same containers, whose
-   part in a sum is worked out once for all of them. And what is added up are eight numbers at a
-   time. All numbers are whole and below 2^24, so that no order of adding changes a result. */
+   part in a sum is worked out once for all of them. And what is added up are sixteen numbers at a
+   time, in two halves. All numbers are whole and below 2^24, so that no order of adding changes a result. */
 
 #include "_page_kernel.h"
 
@@ -13,9 +13,10 @@ typedef float Eight __attribute__((vector_size(32), aligned(4)));
 
 enum { LANES = 8, LAYERS = 4, MAX_INPUTS = 512, MAX_OUTPUTS = 128, MAX_CONTAINERS = 8, BITS = 64 };
 
-/* On x86-64 the machine picks what it is fastest with when the kernel is loaded. */
+/* On x86-64 the machine picks what it is fastest with when the kernel is loaded. By names of instructions,
+   because compilers know those of levels (x86-64-v4) for a few years only. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define CLONES
 #endif

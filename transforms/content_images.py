@@ -36,6 +36,8 @@ from transforms.image_marks import (
     TWO_SIDES,
     is_beside_content,
     is_icon,
+    is_logo,
+    is_narrow_drawing,
     tag_span,
 )
 from transforms.image_previews import drop_previews
@@ -223,9 +225,14 @@ def select_pictures(
     in_kernel = page_kernel.AVAILABLE and len(dom.source) <= page_kernel.LARGEST
     weigh = page_kernel.weigh_pictures if in_kernel else weigh_pictures
     pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
-    for tag, _, stays, boxes, signs in pictures:
-        named = boxes and is_beside_content(dom, tag, boxes)
-        chosen[tag] = stays and not named and not (signs and is_icon(dom, tag, signs))
+    captioned = {place + step for place in near for step in (-1, 0, 1)}
+    for tag, place, stays, boxes, signs in pictures:
+        goes = boxes and (
+            is_beside_content(dom, tag, boxes)
+            or (place not in captioned and is_logo(dom, tag, boxes))
+            or is_narrow_drawing(dom, tag)
+        )
+        chosen[tag] = stays and not goes and not (signs and is_icon(dom, tag, signs))
     if in_noscript:
         drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.

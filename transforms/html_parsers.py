@@ -342,14 +342,19 @@ def prepare_source(html: str) -> bytes:
     """
     # Bytes, because lexbor takes no lone surrogates.
     if page_kernel.AVAILABLE:
-        source = parse_kernel.slim(html)
-        tags, left_open, crowd = parse_kernel.count_tags(source)
+        source, (tags, left_open, crowd) = parse_kernel.slim(html)
     else:
         source = html.encode("utf-8", "replace")
         tags, left_open, crowd = _count_tags(source)
-    if crowd > MAX_ATTRIBUTES:
-        _check_attributes(source)
-    if tags > _DEPTH_CHECK_FROM or (tags > _FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING):
-        limited = parse_kernel.limit_depth(source) if page_kernel.AVAILABLE else None
-        source = _limit_depth(source) if limited is None else limited
+    may_be_deep = tags > _DEPTH_CHECK_FROM
+    may_be_deep |= tags > _FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING
+    if crowd > MAX_ATTRIBUTES or may_be_deep:
+        whole = html.encode("utf-8", "replace")
+        if crowd > MAX_ATTRIBUTES:
+            _check_attributes(whole)
+        if may_be_deep:
+            limited = parse_kernel.limit_depth(whole) if page_kernel.AVAILABLE else None
+            source = _limit_depth(whole) if limited is None else limited
+            if page_kernel.AVAILABLE:
+                source, _ = parse_kernel.slim(source.decode())
     return source

@@ -1,10 +1,11 @@
 """Pictures that are no content by what they, and the small boxes around them, are called."""
 
 import re
+from itertools import islice
 
 from transforms.dom import CODES, Dom
 from transforms.image_sources import SIDES, declared_length
-from transforms.name_groups import BESIDE_CONTENT, LOGO
+from transforms.name_groups import ARTBOARD, BESIDE_CONTENT, LOGO
 
 ICON = 48
 """Pixels up to which a picture beside the text is an icon."""
@@ -14,6 +15,8 @@ LONGEST_TAG = 2000
 """Bytes of a start tag that are looked at."""
 LARGEST_FIGURE = 200
 """Tags of a figure in which its caption is looked for."""
+MOST_ARTBOARDS = 16
+"""Drawings of a chart that are looked at."""
 
 NETWORKS = (
     b"facebook twitter linkedin pinterest instagram whatsapp youtube tiktok telegram reddit rss"
@@ -27,7 +30,8 @@ _NETWORK_FILE = re.compile(
 )
 TWO_SIDES, NETWORK_FILE = 1, 2
 """Signs of an icon, a bit each: it declares two sides; its file may be that of a network."""
-_FIGURE, _FIGCAPTION, _CELL = (CODES[name] for name in ("figure", "figcaption", "td"))
+_FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
+_CELLS = (CODES["td"], CODES["th"])
 
 
 def tag_span(dom: Dom, element: int) -> tuple[int, int]:
@@ -66,28 +70,63 @@ def is_icon(dom: Dom, picture: int, signs: int) -> bool:
     return bool(signs & NETWORK_FILE and _NETWORK_FILE.search(dom.source, start, stop))
 
 
+def _has_caption(dom: Dom, element: int) -> bool:
+    """Whether an element is a figure with a caption."""
+    if dom.tags[element] != _FIGURE:
+        return False
+    end = min(int(dom.closes[element]), element + LARGEST_FIGURE)
+    return bool((dom.tags[element:end] == _FIGCAPTION).any())
+
+
 def is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
     """Whether one of some elements, from a picture outward, has the name of what is no content.
 
-    A figure with a caption is shown for its own sake, and so is the logo of what a page is about,
-    in a table of facts. What declares more than `LARGEST_LOGO` pixels is no logo.
+    A figure with a caption is shown for its own sake.
+    """
+    element = picture
+    for _ in range(boxes):
+        if _has_caption(dom, element):
+            return False
+        if BESIDE_CONTENT.search(dom.source, *tag_span(dom, element)):
+            return True
+        element = int(dom.parents[element])
+    return False
+
+
+def is_logo(dom: Dom, picture: int, boxes: int) -> bool:
+    """Whether one of some elements, from a picture outward, is named as a logo.
+
+    What declares more than `LARGEST_LOGO` pixels is none. In a figure with a caption, and in a cell
+    of a table whose box is not named so, it is what the page is about.
 
     Args:
         dom: The page.
         picture: Its tag.
         boxes: How many elements are asked.
     """
-    element, may_be_logo = picture, not _declares_more(dom, picture, LARGEST_LOGO)
+    if _declares_more(dom, picture, LARGEST_LOGO):
+        return False
+    is_named, element = False, picture
     for _ in range(boxes):
-        if dom.tags[element] == _FIGURE:
-            end = min(int(dom.closes[element]), element + LARGEST_FIGURE)
-            if (dom.tags[element:end] == _FIGCAPTION).any():
-                return False
-        span = tag_span(dom, element)
-        may_be_logo &= dom.tags[element] != _CELL
-        if BESIDE_CONTENT.search(dom.source, *span):
-            return True
-        if may_be_logo and LOGO.search(dom.source, *span):
-            return True
+        if _has_caption(dom, element):
+            return False
+        is_named |= LOGO.search(dom.source, *tag_span(dom, element)) is not None
+        is_named &= dom.tags[element] not in _CELLS
         element = int(dom.parents[element])
-    return False
+    return is_named
+
+
+def _artboard_width(dom: Dom, element: int) -> str | None:
+    """Up to which width ai2html shows a chart; empty for the widest, None for another element."""
+    attributes = dom.attributes(element)
+    is_artboard = ARTBOARD.decode() in attributes.get("class", "").split()
+    return attributes.get("data-max-width", "") if is_artboard else None
+
+
+def is_narrow_drawing(dom: Dom, picture: int) -> bool:
+    """Whether a picture is a chart that ai2html has drawn for wider screens right beside it."""
+    board = int(dom.parents[picture])
+    if board <= 0 or not _artboard_width(dom, board):
+        return False
+    beside = islice(dom.children(int(dom.parents[board])), MOST_ARTBOARDS)
+    return any(_artboard_width(dom, child) == "" for child in beside)

@@ -9,8 +9,6 @@ from transforms.dom import Dom
 from transforms.image_sources import choose_source, declared_length, is_svg
 from transforms.markup import clean_text
 
-_ADVERTISEMENT = re.compile(r"/(?:ads|adserver|advertising|advertisements?)/")
-"""A folder of pictures that advertise."""
 _PIXEL_STYLE = re.compile(r"(?:^|[\s;])(?:width|height)\s*:\s*[01]px")
 
 
@@ -38,8 +36,7 @@ def read_image(
         max_text: Characters kept of alt and title.
 
     Returns:
-        None for images without an http or https URL, spacers, trackers of one pixel, and pictures
-        from a folder of advertisements.
+        None for images without an http or https URL, spacers, and trackers of one pixel.
     """
     position, attributes = element, dom.attributes(element)
     sources: list[dict[str, str]] = []
@@ -61,7 +58,7 @@ def read_image(
     if (style := attributes.get("style")) and _PIXEL_STYLE.search(style):
         return None
     source = choose_source(attributes, sources, base)
-    if source is None or ("/ad" in source.url and _ADVERTISEMENT.search(source.url)):
+    if source is None:
         return None
     node = Node(
         "image",

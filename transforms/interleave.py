@@ -18,8 +18,7 @@ so that rows stay whole. An image in `noscript` that repeats its lazy twin, or a
 the page, is left out, and so is a text in `noscript` that stands elsewhere too or asks for
 JavaScript. Of two images in a row that are one picture in two sizes, the first stays. A figure
 without a picture whose microdata names one has that. Images without an http or https URL (data
-URIs, inline SVG), spacers by file name, images declared one pixel wide or high and those from a
-folder of advertisements are no nodes.
+URIs, inline SVG), spacers by file name and images declared one pixel wide or high are no nodes.
 """
 
 import re

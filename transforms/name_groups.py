@@ -117,10 +117,8 @@ HINTS = word_set(
 """In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
 letters, or the first eight."""
 
-BESIDE_PARTS = (
-    b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate g-artboard"
-).split()
-"""What names of advertisements hold, and that of a chart which may be drawn more than once."""
+BESIDE_PARTS = b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate".split()
+"""What names of advertisements hold."""
 BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic".split()
 """Words in names of the portraits of authors."""
 BESIDE_CONTENT = re.compile(
@@ -130,16 +128,19 @@ BESIDE_CONTENT = re.compile(
     # Up to the end of the word: a promontory is no promotion, and `anzeigen` shows.
     rb"|(?:advert(?:s|i[sz]e[a-z]*|i[sz]ing|orial)?|adsense|sponsor(?:s|ed|ing|ship)?"
     rb"|promo(?:s|tion|tions)?|werbung|anzeige|publicidade?|publicit(?:a|e|\xc3.)|leaderboard"
-    rb"|affiliates?)(?![a-z])|(?<![a-z])(?:%b)(?![a-z])"
-    # Of a chart that ai2html draws for several widths, all but the widest.
-    rb'|(?<=")g-artboard"[^>]* data-max-width=)' % b"|".join(BESIDE_WORDS)
+    rb"|affiliates?)(?![a-z])|(?<![a-z])(?:%b)(?![a-z]))" % b"|".join(BESIDE_WORDS)
 )
-"""A class or id, in a start tag, of an advertisement, the portrait of an author, and the like."""
+"""A class or id, in a start tag, of an advertisement or of the portrait of an author."""
 
-LOGO = re.compile(rb' (?:class|id)="[^"]*?(?:(?<![a-z])logo|Logo|(?<![A-Z])LOGO)')
-"""A class or id, in a start tag, with a word that begins with `logo`, as those of the marks of
-companies and sites do."""
+ARTBOARD = b"g-artboard"
+"""What ai2html calls a chart for one width of screens."""
 
-BESIDE_STARTS = [b"ad", b"dfp", b"gpt", *BESIDE_WORDS, b"logo"]
+LOGO = re.compile(
+    # Letters of other alphabets are bytes from 128 on; `logout` is another word.
+    rb' (?:class|id)="[^"]*?(?:(?<![a-z\x80-\xff])logos?|Logos?|(?<![A-Z])LOGOS?)(?![a-z\x80-\xff])'
+)
+"""A class or id, in a start tag, of the mark of a company or site."""
+
+BESIDE_STARTS = [b"ad", b"dfp", b"gpt", *BESIDE_WORDS, b"logo", ARTBOARD]
 """In lower case, how words begin one of which, or a part, all that `BESIDE_CONTENT` and `LOGO` find
-holds."""
+holds, and charts that may be drawn more than once."""

@@ -2,7 +2,7 @@
 
 It writes a page as UTF-8 and empties scripts, styles and drawings (`slim`), which nobody reads from
 the tree and which are more than half of what a page weighs, and counts and limits what would cost
-the square of a page's length (`count_tags`, `limit_depth`), as `html_parsers.py` describes it.
+the square of a page's length (`slim`, `limit_depth`), as `html_parsers.py` describes it.
 
 `lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
 
@@ -31,18 +31,6 @@ LEXBOR_MAJOR = 3
 _NAME_BYTES = 16
 
 
-def slim(html: str) -> bytes:
-    """A page's source without what stands in its scripts, styles and drawings, UTF-8.
-
-    A `?` stands for each surrogate. The attributes of these, of `link` and of `iframe` go too. The
-    tree that a parser makes of it is the same but for those. What a parser may read in another way
-    is left alone: a script that holds
-    `<!--`, an `svg` that holds more than shapes, whatever else stands in `svg`, `math`, `select` or
-    `template`, and all that follows a `plaintext` or `frameset`.
-    """
-    return _page_kernel.slim(html)
-
-
 # The names are asked for at first use, because the module that they come from imports this one.
 
 
@@ -51,11 +39,23 @@ def _names(names: frozenset[str]) -> bytes:
     return b"".join(name.encode().ljust(_NAME_BYTES, b"\0") for name in sorted(names))
 
 
-def count_tags(source: bytes) -> tuple[int, int, int]:
-    """What `html_parsers._count_tags` counts."""
+def slim(html: str) -> tuple[bytes, tuple[int, int, int]]:
+    """A page's source without what stands in its scripts, styles and drawings, UTF-8.
+
+    A `?` stands for each surrogate. The attributes of these, of `link` and of `iframe` go too. The
+    tree that a parser makes of it is the same but for those. What a parser may read in another way
+    is left alone: a script that holds `<!--`, an `svg` that holds more than shapes, whatever else
+    stands in `svg`, `math`, `select` or `template`, and all that follows a `plaintext` or
+    `frameset`.
+
+    Returns:
+        The source; and what `html_parsers._count_tags` counts, of all of it.
+    """
     from transforms import html_parsers as parsers
 
-    return _page_kernel.count_tags(_names(parsers.FORMATTING), parsers.LONG_TAG, source)
+    source, *counts = _page_kernel.slim(_names(parsers.FORMATTING), parsers.LONG_TAG, html)
+    tags, left_open, crowd = counts
+    return source, (tags, left_open, crowd)
 
 
 def limit_depth(source: bytes) -> bytes | None:

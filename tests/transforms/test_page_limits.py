@@ -8,8 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.extraction_data import SETS, load_set
+from schemas.errors import PageTooLargeError
 from transforms import html_parsers, page_kernel, parse_kernel
-from transforms.html_parsers import LONG_TAG, MAX_DEPTH, MAX_FORMATTING, prepare_source
+from transforms.html_parsers import (
+    LONG_TAG,
+    MAX_DEPTH,
+    MAX_FORMATTING,
+    canonical_lexbor,
+    prepare_source,
+)
 
 pytestmark = pytest.mark.skipif(
     not page_kernel.AVAILABLE, reason="the page kernel was not built: there was no C compiler"
@@ -46,7 +53,7 @@ def test_tags_are_counted(html: str, expected: tuple[int, int, int]) -> None:
     for before in ("", " " * 57, " " * 63, " " * 64):
         source = (before + html).encode()
         assert html_parsers._count_tags(source) == expected
-        assert parse_kernel.count_tags(source) == expected
+        assert parse_kernel.slim(source.decode())[1] == expected
 
 
 PIECES = [
@@ -62,7 +69,7 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=20))
 def test_soup_is_counted_alike(drawn: list[str]) -> None:
     source = "".join(drawn).encode()
-    assert parse_kernel.count_tags(source) == html_parsers._count_tags(source)
+    assert parse_kernel.slim(source.decode())[1] == html_parsers._count_tags(source)
 
 
 # Sources, and what is left of them where two elements may nest, one of them for formatting.
@@ -140,7 +147,7 @@ def test_real_pages_are_counted_and_limited_alike(shared_data: Path) -> None:
     ends = re.compile(rb"</(?:div|b|i|strong|span)>")
     for html in pages:
         source = html.encode("utf-8", "replace")
-        assert parse_kernel.count_tags(source) == html_parsers._count_tags(source)
+        assert parse_kernel.slim(source.decode())[1] == html_parsers._count_tags(source)
         for each in (source, ends.sub(b"", source)):
             assert parse_kernel.limit_depth(each) in (html_parsers._limit_depth(each), None)
 
@@ -151,3 +158,24 @@ def test_source_is_the_same_without_the_kernel(html: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(page_kernel, "AVAILABLE", False)
     assert prepare_source(html) == found
     assert found.count(b"<b>") <= MAX_FORMATTING
+
+
+@pytest.mark.parametrize(
+    "emptied", ["<svg>" + "<path/>" * 9000 + "</svg>", "<script>" + "'<i/>'+" * 9000 + "</script>"]
+)
+@pytest.mark.parametrize("deep", ["<div>" * 600 + "x", "<p><b><i><u><a href=/><em>x" * 60])
+def test_tags_that_are_emptied_count_as_without_the_kernel(
+    emptied: str, deep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = canonical_lexbor(prepare_source(emptied + deep))
+    monkeypatch.setattr(page_kernel, "AVAILABLE", False)
+    assert canonical_lexbor(prepare_source(emptied + deep)) == found
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_flood_of_attributes_is_refused_wherever_it_is(
+    kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_kernel, "AVAILABLE", kernel)
+    with pytest.raises(PageTooLargeError, match="about 6000 attributes"):
+        prepare_source("<link " + " ".join(f"a{number}=b" for number in range(6000)) + ">")
