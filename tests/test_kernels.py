@@ -1,6 +1,5 @@
 """The kernels in C: they compile without a warning, and an installation goes on without them."""
 
-import platform
 import subprocess
 import sys
 import sysconfig
@@ -39,8 +38,5 @@ def test_installation_builds_the_kernels_or_goes_on(tmp_path: Path, compiler: st
     assert run.returncode == 0, run.stderr
     built = sorted(path.name for path in tmp_path.rglob("_*_kernel*.so"))
     ending = sysconfig.get_config_var("EXT_SUFFIX")
-    names = ["minhash_kernel", "page_kernel", "resize_kernel"]
-    if sys.platform == "linux" and platform.machine() == "x86_64":
-        names.append("page_kernel_avx2")
-    kernels = sorted(f"_{name}{ending}" for name in names)
+    kernels = [f"_{name}_kernel{ending}" for name in ("minhash", "page", "resize")]
     assert built == (kernels if compiler == "cc" else [])

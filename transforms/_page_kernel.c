@@ -385,39 +385,14 @@ static PyMethodDef METHODS[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Whether the processor has what the build for AVX2 needs. */
-static bool has_avx2(void)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-#else
-    return false;
-#endif
-}
-
-static int fill_module(PyObject *module)
-{
-    return PyModule_AddObjectRef(module, "HAS_AVX2", has_avx2() ? Py_True : Py_False);
-}
-
-static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, fill_module}, {0, NULL}};
-
 static struct PyModuleDef MODULE = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_page_kernel",
     .m_doc = "Pages read fast; see page_kernel.py.",
     .m_methods = METHODS,
-    .m_slots = SLOTS,
 };
 
-/* setup.py names the builds after the first. */
-#ifndef BUILD
-#define BUILD
-#endif
-#define JOIN(name, build) name##build
-#define INIT(build) JOIN(PyInit__page_kernel, build)
-
-PyMODINIT_FUNC INIT(BUILD)(void)
+PyMODINIT_FUNC PyInit__page_kernel(void)
 {
     return PyModuleDef_Init(&MODULE);
 }

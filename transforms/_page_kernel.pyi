@@ -8,8 +8,6 @@ import numpy.typing as npt
 
 from schemas.rows import Node
 
-HAS_AVX2: bool
-
 def slim(formatting: bytes, long_tag: int, html: str, /) -> tuple[bytes, int, int, int]: ...
 def limit_depth(
     passed_over: bytes,

@@ -14,39 +14,24 @@ What it does with a source, before there is a tree, is in `parse_kernel.py`; the
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache, lru_cache
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+try:
+    from transforms import _page_kernel
+except ImportError:  # not built: there was no C compiler
+    AVAILABLE = False
+else:
+    AVAILABLE = True
+
 if TYPE_CHECKING:
-    from transforms import _page_kernel as _page_kernel
     from transforms.content_features import Blocks
     from transforms.content_images import Candidate
     from transforms.content_model import ContentModel
     from transforms.dom import Dom
-
-
-def _load_kernel() -> ModuleType | None:
-    """The kernel as it is fastest here; None where it was not built: there was no C compiler."""
-    try:
-        kernel = import_module("transforms._page_kernel")
-    except ImportError:
-        return None
-    if kernel.HAS_AVX2:
-        # The same files, so the same results, with instructions that most processors have.
-        with suppress(ImportError):
-            return import_module("transforms._page_kernel_avx2")
-    return kernel
-
-
-if not TYPE_CHECKING:
-    _page_kernel = _load_kernel()
-AVAILABLE = _page_kernel is not None
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -23,7 +23,9 @@ from functools import cache
 import numpy as np
 
 from transforms import page_kernel
-from transforms.page_kernel import _page_kernel
+
+if page_kernel.AVAILABLE:
+    from transforms import _page_kernel
 
 LEXBOR_MAJOR = 3
 """The major version of lexbor whose functions are as _page_lexbor.c declares them."""

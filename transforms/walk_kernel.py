@@ -4,7 +4,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from schemas.rows import Node
-from transforms.page_kernel import _page_kernel
+from transforms import page_kernel
+
+if page_kernel.AVAILABLE:
+    from transforms import _page_kernel
 
 if TYPE_CHECKING:
     from transforms.dom import Dom

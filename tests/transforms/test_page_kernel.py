@@ -1,9 +1,8 @@
 """The kernel gives the numbers of the numpy code, and is built where it can be."""
 
-import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,8 @@ from tests.conftest import hang_guard
 from transforms import content_names, dom, page_kernel
 from transforms.content_features import BITS, Blocks, measure_blocks
 from transforms.content_model import score_blocks
-from transforms.dom import Dom, parse_html
+from transforms.dom import Dom
 from transforms.html_parsers import canonical_lexbor
-from transforms.main_content import select_content
-from transforms.page_walk import read_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -355,38 +352,6 @@ def test_bits_of_a_block_leave_the_sign_alone() -> None:
     """The kernel marks what it does not know yet with -1."""
     assert BITS < 64
     assert all(0 <= bits < 1 << 63 for bits in content_names.WORDS.values())
-
-
-def _weighed(pages: Mapping[str, str]) -> str:
-    """What the kernel makes of pages, as a hash."""
-    whole = hashlib.sha256()
-    for html in pages.values():
-        page = parse_html(html)
-        blocks = measure_blocks(page)
-        content = select_content(page)
-        whole.update(blocks.measures.tobytes() + score_blocks(blocks).tobytes())
-        whole.update(content.kept.tobytes() + content.images.tobytes())
-        whole.update(repr(read_steps(page, content)).encode())
-    return whole.hexdigest()
-
-
-@needs_kernel
-@pytest.mark.skipif(
-    not getattr(page_kernel._page_kernel, "HAS_AVX2", False), reason="there is one build only"
-)
-def test_all_builds_of_the_kernel_give_the_same() -> None:
-    """The one for all processors in a process of its own."""
-    assert page_kernel._page_kernel.__name__.endswith("_avx2")
-    code = """if True:
-        import sys
-        sys.modules["transforms._page_kernel_avx2"] = None
-        from tests.transforms.test_page_kernel import PAGES, _weighed, page_kernel
-        print(page_kernel._page_kernel.__name__, _weighed(PAGES))
-    """
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.split() == ["transforms._page_kernel", _weighed(PAGES)]
 
 
 def test_pages_are_read_where_the_kernel_was_not_built() -> None:

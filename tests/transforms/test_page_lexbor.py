@@ -331,7 +331,8 @@ def test_page_that_is_refused_is_a_typed_error(
 
 @needs_direct
 def test_functions_that_do_not_fit_are_refused() -> None:
-    _page_kernel = page_kernel._page_kernel
+    from transforms import _page_kernel
+
     functions = bytes([1]) * 8 * len(parse_kernel._LEXBOR)
     name = b"p".ljust(16, b"\0")
     assert _page_kernel.lexbor(functions, 0, name, name, b"<")
