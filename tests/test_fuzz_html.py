@@ -28,7 +28,7 @@ from transforms.page_limits import ExtractConfig
 from transforms.urls import normalize_url
 
 SECONDS = float(os.environ.get("WEFT_FUZZ_SECONDS", "10"))
-EXAMPLES_PER_SECOND = 20
+EXAMPLES_PER_SECOND = 100
 MAX_BYTES = 200_000
 MAX_BYTES_BEAUTIFULSOUP = 20_000
 HANG_SECONDS = {"lexbor": 60.0, "beautifulsoup": 600.0}
