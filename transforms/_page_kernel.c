@@ -369,6 +369,8 @@ static PyMethodDef METHODS[] = {
     {"limit_depth", limit_depth, METH_VARARGS, "The source without tags that nest too deep."},
     {"lexbor", lexbor, METH_VARARGS, "lexbor's functions, for `lexbor_markup`."},
     {"lexbor_markup", lexbor_markup, METH_VARARGS, "Canonical markup of a source."},
+    {"stream_tables", stream_tables, METH_VARARGS, "The tables for `stream_markup`."},
+    {"stream_markup", stream_markup, METH_VARARGS, "Canonical markup of a page; None if lexbor has to read it."},
     {"tag_names", tag_names, METH_VARARGS, "The table for `read_tags`."},
     {"read_tags", read_tags_of, METH_VARARGS, "The arrays of `Dom` and its elements; None if it is not canonical."},
     {"attributes", attributes_of, METH_VARARGS, "The attributes of a tag."},

@@ -170,6 +170,11 @@ PyObject *limit_depth(PyObject *module, PyObject *arguments);
 PyObject *lexbor(PyObject *module, PyObject *arguments);
 PyObject *lexbor_markup(PyObject *module, PyObject *arguments);
 
+/* _page_stream.c */
+
+PyObject *stream_tables(PyObject *module, PyObject *arguments);
+PyObject *stream_markup(PyObject *module, PyObject *arguments);
+
 /* _page_tags.c */
 
 /* Elements by the first eight bytes of their names. */

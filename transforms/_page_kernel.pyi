@@ -22,6 +22,20 @@ def lexbor(
     functions: bytes, options: int, never_read: bytes, without_end: bytes, not_in_names: bytes, /
 ) -> object: ...
 def lexbor_markup(lexbor: object, source: bytes, /) -> bytes: ...
+def stream_tables(
+    never_read: bytes,
+    without_end: bytes,
+    formatting: bytes,
+    not_in_names: bytes,
+    references: bytes,
+    long_tag: int,
+    max_crowd: int,
+    few_tags: int,
+    many_tags: int,
+    max_left_open: int,
+    /,
+) -> object: ...
+def stream_markup(tables: object, html: str, /) -> bytes | None: ...
 def tag_names(packed: bytes, codes: bytes, is_void: bytes, other: int, /) -> object: ...
 def read_tags(names: object, source: bytes, max_tags: int, /) -> tuple[bytes, bytes] | None: ...
 def attributes(

@@ -4,7 +4,7 @@
    found by name, and what they hand out is never looked into: no layout of its structures is known
    here. What is written is what `_write_lexbor` in html_parsers.py writes. */
 
-#include "_page_kernel.h"
+#include "_page_markup.h"
 
 /* A document, node, element or attribute of lexbor's. An element and a text are nodes too. */
 typedef void Opaque;
@@ -34,10 +34,7 @@ enum { ELEMENT_NODE = 1, TEXT_NODE = 3 };
 /* What is written of an element. */
 typedef enum { WHOLE, START_TAG, NOTHING } Extent;
 
-enum { NAME_BYTES = 16, NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64, LONGEST_ENTITY = 6 };
-
-/* U+00A0 in UTF-8. */
-enum { NBSP_1 = 0xc2, NBSP_2 = 0xa0 };
+enum { NAME_BYTES = 16, NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64 };
 
 typedef struct {
     Functions lexbor;
@@ -70,37 +67,6 @@ static Extent extent_of(const Lexbor *lexbor, const uint8_t *name, size_t size)
 
 /* --- Writing --- */
 
-typedef struct {
-    uint8_t *at;
-    size_t size, room;
-    bool is_out_of_memory;
-} Markup;
-
-/* Where the next bytes go, with room for some; NULL where memory ran out. */
-static uint8_t *room_for(Markup *out, size_t more)
-{
-    if (out->room - out->size < more) {
-        size_t room = out->size + more + out->room;
-        uint8_t *at = room > out->room ? realloc(out->at, room) : NULL;
-        if (!at) {
-            out->is_out_of_memory = true;
-            return NULL;
-        }
-        out->at = at;
-        out->room = room;
-    }
-    return out->at + out->size;
-}
-
-static void write_bytes(Markup *out, const void *octets, size_t size)
-{
-    uint8_t *to = room_for(out, size);
-    if (to) {
-        memcpy(to, octets, size);
-        out->size += size;
-    }
-}
-
 /* Writes a name; false, and nothing is written, where markup cannot spell it. */
 static bool write_name(const Lexbor *lexbor, Markup *out, const uint8_t *name, size_t size)
 {
@@ -120,62 +86,6 @@ static void write_element_name(const Lexbor *lexbor, Markup *out, const uint8_t 
     static const char STAND_IN[] = "span";
     if (!write_name(lexbor, out, name, size))
         write_bytes(out, STAND_IN, sizeof STAND_IN - 1);
-}
-
-/* Writes a character that has a meaning in markup; gives the length. */
-static size_t write_entity(uint8_t byte, uint8_t *to)
-{
-    static const struct {
-        uint8_t byte, length;
-        char name[LONGEST_ENTITY + 1];
-    } ENTITIES[] = {{'&', 5, "&amp;"}, {'<', 4, "&lt;"}, {'>', 4, "&gt;"}, {'"', 6, "&quot;"}, {NBSP_1, 6, "&nbsp;"}};
-    size_t nth = 0;
-    while (ENTITIES[nth].byte != byte)
-        nth++;
-    memcpy(to, ENTITIES[nth].name, LONGEST_ENTITY);
-    return ENTITIES[nth].length;
-}
-
-/* The high bit of each of eight bytes that may have a meaning; in quotes, that is of a quote too. */
-static uint64_t special_bytes(uint64_t eight, bool in_quotes)
-{
-    /* `<` and `>` differ in one bit, and so do `&` and the quote. */
-    uint64_t found = zero_bytes((eight & ~EIGHT('<' ^ '>')) ^ EIGHT('<')) | zero_bytes(eight ^ EIGHT(NBSP_1));
-    return found | (in_quotes ? zero_bytes((eight & ~EIGHT('"' ^ '&')) ^ EIGHT('"')) : zero_bytes(eight ^ EIGHT('&')));
-}
-
-/* Whether any of `STEP` bytes may have one. */
-static bool has_special_byte(const uint8_t *octets, bool in_quotes)
-{
-    return equal_bytes(octets, '<', '<' ^ '>') | equal_bytes(octets, NBSP_1, 0)
-           | (in_quotes ? equal_bytes(octets, '"', '"' ^ '&') : equal_bytes(octets, '&', 0));
-}
-
-/* Writes a text, or a value in quotes, with the characters that have a meaning in it as entities. */
-static void write_escaped(Markup *out, const uint8_t *text, size_t size, bool in_quotes)
-{
-    for (size_t at = 0; at < size;) {
-        uint8_t *to = room_for(out, size - at + STEP), *begin = to;
-        uint64_t special = 0;
-        if (!to)
-            return;
-        for (; size - at >= STEP && !has_special_byte(text + at, in_quotes); at += STEP, to += STEP)
-            memcpy(to, text + at, STEP);
-        while (at < size && !special) {
-            uint64_t eight = eight_from(text, size, at);
-            special = special_bytes(eight, in_quotes);
-            size_t count = special ? lowest_byte(special) : size - at < 8 ? size - at : 8;
-            memcpy(to, &eight, sizeof eight);
-            at += count;
-            to += count;
-        }
-        if (special && (text[at] != NBSP_1 || (size - at > 1 && text[at + 1] == NBSP_2))) {
-            to += write_entity(text[at], to);
-            at += text[at] == NBSP_1 ? 2 : 1;
-        } else if (special)
-            *to++ = text[at++];
-        out->size += (size_t)(to - begin);
-    }
 }
 
 static void write_attributes(const Lexbor *lexbor, Markup *out, Opaque *element)

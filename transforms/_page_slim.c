@@ -10,7 +10,7 @@
    elements of `PLAIN` that are closed in order: none of them ends the `svg`, opens anything around
    it or is ever looked back at. */
 
-#include "_page_kernel.h"
+#include "_page_scan.h"
 
 /* `RAW`: its content is text. `LAST`: nothing behind it is looked at. `INTEGRATION`: in `svg` and
    `math`, its content is HTML. `EMPTY`: it has no content, and changes nothing. */
@@ -63,43 +63,10 @@ static const char *const PLAIN[] = {
 
 enum { PLAINS = sizeof PLAIN / sizeof *PLAIN };
 
-/* What a byte may end in a tag. */
-enum { SPACE = 1, SLASH = 2, CLOSE = 4, EQUALS = 8, NAME_END = SPACE | SLASH | CLOSE };
-
-static const uint8_t CAN_END[256] = {
-    [' '] = SPACE, ['\t'] = SPACE, ['\n'] = SPACE, ['\f'] = SPACE, ['\r'] = SPACE,
-    ['/'] = SLASH, ['>'] = CLOSE, ['='] = EQUALS,
-};
-
 typedef struct {
-    const uint8_t *at;
-    size_t size;
-    const Special *zones[MAX_ZONES]; /* that may be open, the innermost last */
-    size_t zone_count;
-} Source;
-
-static bool is_letter(uint8_t byte)
-{
-    return (uint8_t)((byte | 0x20) - 'a') < 26;
-}
-
-static bool ends(uint8_t byte, int what)
-{
-    return CAN_END[byte] & what;
-}
-
-/* Whether a name stands somewhere, in letters of any case, with something behind that ends it. */
-static bool is_name(const Source *source, size_t at, const char *name, size_t length)
-{
-    if (source->size - at <= length || !ends(source->at[at + length], NAME_END))
-        return false;
-    for (size_t nth = 0; nth < length; nth++) {
-        uint8_t byte = source->at[at + nth];
-        if ((is_letter(byte) ? byte | 0x20 : byte) != (uint8_t)name[nth])
-            return false;
-    }
-    return true;
-}
+    const Special *at[MAX_ZONES]; /* that may be open, the innermost last */
+    size_t count;
+} Zones;
 
 static const Special *special_at(const Source *source, size_t at, size_t length)
 {
@@ -109,134 +76,6 @@ static const Special *special_at(const Source *source, size_t at, size_t length)
         if (is_name(source, at, SPECIAL[nth].name, length))
             return &SPECIAL[nth];
     return NULL;
-}
-
-static size_t find(const Source *source, size_t from, uint8_t byte)
-{
-    return find_byte(source->at, source->size, from, byte);
-}
-
-/* The offset behind a run of bytes that end one thing or, where `are` is false, do not; or the size. */
-static size_t pass(const Source *source, size_t at, int what, bool are)
-{
-    while (at < source->size && ends(source->at[at], what) == are)
-        at++;
-    return at;
-}
-
-/* The first byte from an offset on that ends a name, or `=` too, or the size. */
-static size_t name_end(const Source *source, size_t at, int what)
-{
-#ifdef __SSE2__
-    if (source->size - at >= 16) {
-        /* Without a branch a byte: names differ in length, so each would end a loop unforeseen. */
-        __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)(source->at + at));
-        __m128i may_end = _mm_cmpeq_epi8(_mm_min_epu8(sixteen, _mm_set1_epi8(' ')), sixteen);
-        may_end = _mm_or_si128(may_end, _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('/')));
-        may_end = _mm_or_si128(may_end, _mm_cmpeq_epi8(_mm_or_si128(sixteen, _mm_set1_epi8(3)),
-                                                       _mm_set1_epi8('>' | 3))); /* `<`, `=`, `>`, `?` */
-        unsigned bits = (unsigned)_mm_movemask_epi8(may_end);
-        at += bits ? (size_t)__builtin_ctz(bits) : 16;
-    }
-#endif
-    return pass(source, at, what, false);
-}
-
-/* The first quote from an offset on, or the size; most are near. */
-static size_t find_quote(const Source *source, size_t at, uint8_t quote)
-{
-    if (source->size - at < 64)
-        return find(source, at, quote);
-    uint64_t near = equal_bytes(source->at + at, quote, 0);
-    return near ? at + (size_t)__builtin_ctzll(near) : find(source, at + 64, quote);
-}
-
-/* The offset behind the `>` that ends a tag, or the size; from behind its name. */
-static size_t tag_end(const Source *source, size_t at, bool *closes_itself)
-{
-    const uint8_t *octets = source->at;
-    size_t size = source->size;
-    *closes_itself = false;
-    for (;;) {
-        size_t begin = at;
-        at = pass(source, at, SPACE | SLASH, true);
-        if (at == size)
-            return size;
-        if (octets[at] == '>') {
-            *closes_itself = at > begin && octets[at - 1] == '/';
-            return at + 1;
-        }
-        /* A name begins with anything, `=` too. */
-        at = name_end(source, at + 1, NAME_END | EQUALS);
-        at = pass(source, at, SPACE, true);
-        if (at == size || octets[at] != '=')
-            continue;
-        at = pass(source, at + 1, SPACE, true);
-        if (at == size)
-            return size;
-        /* A `>` in quotes does not end the tag; quotes count only here. */
-        if (octets[at] == '"' || octets[at] == '\'') {
-            at = find_quote(source, at + 1, octets[at]);
-            at += at < size;
-        } else
-            at = pass(source, at, SPACE | CLOSE, false);
-    }
-}
-
-/* The offset behind a comment, from behind its `<!--`; or the size. */
-static size_t comment_end(const Source *source, size_t at)
-{
-    const uint8_t *octets = source->at;
-    size_t size = source->size, begin = at;
-    if (at < size && octets[at] == '>')
-        return at + 1;
-    if (size - at >= 2 && octets[at] == '-' && octets[at + 1] == '>')
-        return at + 2;
-    /* `-->` or `--!>`, whose dashes are not those that begin it. */
-    for (; (at = find(source, at, '>')) < size; at++) {
-        size_t bang = at - begin >= 3 && octets[at - 1] == '!';
-        if (at - begin >= 2 + bang && octets[at - 1 - bang] == '-' && octets[at - 2 - bang] == '-')
-            return at + 1;
-    }
-    return size;
-}
-
-/* The offset of the end tag of an element whose content is text, or the size. */
-static size_t text_end(const Source *source, size_t at, const Special *element)
-{
-    for (; (at = find(source, at, '<')) < source->size; at++)
-        if (source->size - at > 2 && source->at[at + 1] == '/'
-            && is_name(source, at + 2, element->name, element->length))
-            return at;
-    return source->size;
-}
-
-/* The same for a script: after `<!--`, up to `-->`, a `<script>` in it hides its own end tag. */
-static size_t script_end(const Source *source, size_t at, bool *is_escaped)
-{
-    const uint8_t *octets = source->at;
-    bool escaped = false, hidden = false;
-    *is_escaped = false;
-    for (; at < source->size; at++) {
-        if (!escaped && (at = find(source, at, '<')) == source->size)
-            break;
-        size_t left = source->size - at;
-        if (octets[at] == '>' && octets[at - 1] == '-' && octets[at - 2] == '-')
-            escaped = hidden = false;
-        if (octets[at] != '<' || left < 4)
-            continue;
-        if (octets[at + 1] == '/' && is_name(source, at + 2, "script", 6)) {
-            if (!hidden)
-                return at;
-            hidden = false;
-        } else if (escaped && is_name(source, at + 1, "script", 6))
-            hidden = true;
-        else if (!escaped && !memcmp(octets + at, "<!--", 4)) {
-            escaped = *is_escaped = true;
-            at += 3;
-        }
-    }
-    return source->size;
 }
 
 static const char *plain_at(const Source *source, size_t at, size_t length)
@@ -278,44 +117,46 @@ static size_t drawing_end(const Source *source, size_t at)
 }
 
 /* The offset behind the content of a special element, whose start tag ends at `at`; or the size. */
-static size_t pass_content(Source *source, size_t at, const Special *element, bool is_empty, bool *can_go)
+static size_t pass_content(const Source *source, Zones *zones, size_t at, const Special *element, bool is_empty,
+                           bool *can_go)
 {
     bool is_escaped = false;
     *can_go = false;
     if (element->kind == EMPTY)
         return at;
-    if (element->kind == LAST || (element->kind == ZONE && source->zone_count == MAX_ZONES))
+    if (element->kind == LAST || (element->kind == ZONE && zones->count == MAX_ZONES))
         return source->size;
     if (element->kind == ZONE) {
-        *can_go = !source->zone_count && !is_empty && !strcmp(element->name, "svg");
-        source->zones[source->zone_count++] = element;
+        *can_go = !zones->count && !is_empty && !strcmp(element->name, "svg");
+        zones->at[zones->count++] = element;
         return *can_go ? drawing_end(source, at) : at;
     }
-    if (source->zone_count) {
+    if (zones->count) {
         /* Text or markup, whichever it is: it is read alike only if it ends before the next tag. */
         size_t next = find(source, at, '<');
-        return next == text_end(source, at, element) ? next : source->size;
+        return next == text_end(source, at, element->name, element->length) ? next : source->size;
     }
     if (element->kind == INTEGRATION)
         return at;
-    at = element->kind == SCRIPT ? script_end(source, at, &is_escaped) : text_end(source, at, element);
+    at = element->kind == SCRIPT ? script_end(source, at, &is_escaped) : text_end(source, at, element->name, element->length);
     *can_go = element->kind != RAW && !is_escaped && at < source->size;
     return at;
 }
 
 /* Passes the end tag of a special element; false where it may not close what it names. */
-static bool close_zone(Source *source, const Special *element)
+static bool close_zone(Zones *zones, const Special *element)
 {
-    if (element->kind != ZONE || !source->zone_count)
+    if (element->kind != ZONE || !zones->count)
         return true;
-    source->zone_count--;
-    return source->zones[source->zone_count] == element;
+    zones->count--;
+    return zones->at[zones->count] == element;
 }
 
 /* Finds the contents and attributes that can go: begins and ends, in turn. */
 Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
 {
     Source source = {.at = octets, .size = size};
+    Zones zones = {.count = 0};
     for (size_t at = 0; (at = find(&source, at, '<')) < size;) {
         if (size - at < 3)
             break;
@@ -324,7 +165,7 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
         if (!is_letter(octets[name])) {
             if (!memcmp(octets + at, "<!-", 3) && size - at > 3 && octets[at + 3] == '-')
                 at = comment_end(&source, at + 4);
-            else if (source.zone_count && octets[at + 1] == '!' && octets[at + 2] == '[')
+            else if (zones.count && octets[at + 1] == '!' && octets[at + 2] == '[')
                 break; /* CDATA in `svg` and `math`, a comment elsewhere */
             else if (is_end || octets[name] == '!' || octets[name] == '?')
                 at = find(&source, name, '>');
@@ -339,16 +180,16 @@ Outcome find_droppable(const uint8_t *octets, size_t size, Places *cuts)
         if (!element)
             continue;
         if (is_end) {
-            if (!close_zone(&source, element))
+            if (!close_zone(&zones, element))
                 break;
             continue;
         }
         size_t content = at, attributes_end = at - 1 - closes_itself;
         /* Where the source ends in the tag there may be no tag. */
-        if (element->is_bare && !source.zone_count && at < size && end < attributes_end
+        if (element->is_bare && !zones.count && at < size && end < attributes_end
             && !(add_place(cuts, end) && add_place(cuts, attributes_end)))
             return NO_MEMORY;
-        at = pass_content(&source, at, element, closes_itself, &can_go);
+        at = pass_content(&source, &zones, at, element, closes_itself, &can_go);
         if (can_go && at > content && !(add_place(cuts, content) && add_place(cuts, at)))
             return NO_MEMORY;
     }

@@ -24,6 +24,7 @@ from transforms.html_parsers import (
     canonical_beautifulsoup,
     canonical_lexbor,
     prepare_source,
+    stream_markup,
 )
 
 Ints = npt.NDArray[np.int64]
@@ -261,12 +262,11 @@ def parse_html(html: str, backend: str = "lexbor") -> Dom:
         HtmlParseError: The backend refuses the page.
         PageTooLargeError: More than `MAX_TAGS` tags, or `MAX_ATTRIBUTES` in one.
     """
-    source = prepare_source(html)
     try:
         if backend == "lexbor":
-            return Dom(canonical_lexbor(source))
+            return Dom(stream_markup(html) or canonical_lexbor(prepare_source(html)))
         if backend == "beautifulsoup":
-            return Dom(canonical_beautifulsoup(source))
+            return Dom(canonical_beautifulsoup(prepare_source(html)))
     except _UnreadableError:
         raise HtmlParseError(f"{backend}: the tree cannot be written as markup") from None
     raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")

@@ -9,6 +9,10 @@ Both give their tree back as *canonical markup*, the standard's own serialisatio
 `<` and `>` stand only around tags. Comments, doctypes and elements whose content is never read
 (`NEVER_READ`) are gone. So whatever follows reads one simple grammar, and reads it fast.
 
+Most pages do without a tree: the page kernel writes their markup while it reads them
+(`stream_markup`), the bytes that lexbor's tree would be written as, and leaves to lexbor what it
+has no rule for. Whatever is said of the backend `lexbor` holds for both.
+
 lexbor is called in one of two ways that write the same bytes. The direct one: the page kernel calls
 the functions of the lexbor inside selectolax and writes the markup in one walk, in half the time
 of the other; `parse_kernel.py` says what that relies on. The public one, selectolax's own, is taken
@@ -59,10 +63,10 @@ MAX_FORMATTING = 32
 MAX_ATTRIBUTES = 5000
 """Attributes of one tag: parsers compare each with all before it, so a flood costs its square."""
 
-_DEPTH_CHECK_FROM = 8000
+DEPTH_CHECK_FROM = 8000
 """Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
 
-_FORMATTING_CHECK_FROM = 2000
+FORMATTING_CHECK_FROM = 2000
 """Fewer tags than this cannot multiply to more than half a million."""
 
 LEXBOR_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)
@@ -267,6 +271,27 @@ def canonical_lexbor(source: bytes) -> bytes:
         raise HtmlParseError(f"lexbor: {error}") from error
 
 
+def stream_markup(html: str) -> bytes | None:
+    """Canonical markup of a page, UTF-8, where it can be written while the page is read.
+
+    It is `canonical_lexbor(prepare_source(html))` then.
+
+    Returns:
+        None of a page that is for lexbor: one whose tree is not what its tags say in turn (a block
+        in a link that is closed before it, text between the cells of a table), or that has
+        something without a rule here; and of every page where the kernel was not built.
+
+    Raises:
+        PageTooLargeError: The markup is many times the source.
+    """
+    if not page_kernel.AVAILABLE:
+        return None
+    try:
+        return parse_kernel.stream_markup(html)
+    except OverflowError as error:
+        raise PageTooLargeError(str(error)) from None
+
+
 def _without_templates(html: str) -> str:
     """The source without `template` elements, which html5lib does not know."""
     kept: list[str] = []
@@ -346,8 +371,8 @@ def prepare_source(html: str) -> bytes:
     else:
         source = html.encode("utf-8", "replace")
         tags, left_open, crowd = _count_tags(source)
-    may_be_deep = tags > _DEPTH_CHECK_FROM
-    may_be_deep |= tags > _FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING
+    may_be_deep = tags > DEPTH_CHECK_FROM
+    may_be_deep |= tags > FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING
     if crowd > MAX_ATTRIBUTES or may_be_deep:
         whole = html.encode("utf-8", "replace")
         if crowd > MAX_ATTRIBUTES:

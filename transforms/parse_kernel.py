@@ -4,6 +4,9 @@ It writes a page as UTF-8 and empties scripts, styles and drawings (`slim`), whi
 the tree and which are more than half of what a page weighs, and counts and limits what would cost
 the square of a page's length (`slim`, `limit_depth`), as `html_parsers.py` describes it.
 
+`stream_markup` needs none of this: it writes a page's markup without making a tree. The elements
+that it has rules for are named in `_page_stream.h`, beside what they are.
+
 `lexbor_markup` calls the lexbor inside selectolax directly. What that relies on, strictly:
 
 - Functions are found by name in the library that Python has already loaded; without one of them
@@ -72,6 +75,38 @@ def limit_depth(source: bytes) -> bytes | None:
         parsers.MAX_FORMATTING,
         source,
     )
+
+
+@cache
+def _stream_tables() -> object:
+    from html.entities import html5
+
+    from transforms import html_parsers as parsers
+
+    references = bytearray()
+    for name, characters in sorted(html5.items()):
+        for each in (name.encode(), characters.encode()):
+            references += bytes([len(each)]) + each
+    return _page_kernel.stream_tables(
+        _names(frozenset(parsers.NEVER_READ)),
+        _names(parsers.VOID),
+        _names(parsers.FORMATTING),
+        parsers.NOT_IN_NAMES.encode(),
+        bytes(references),
+        parsers.LONG_TAG,
+        parsers.MAX_ATTRIBUTES,
+        parsers.FORMATTING_CHECK_FROM,
+        parsers.DEPTH_CHECK_FROM,
+        parsers.MAX_FORMATTING,
+    )
+
+
+def stream_markup(html: str) -> bytes | None:
+    """What `html_parsers.stream_markup` gives.
+
+    Raises `OverflowError` where the markup is many times the source.
+    """
+    return _page_kernel.stream_markup(_stream_tables(), html)
 
 
 # In the order of `Functions` in _page_lexbor.c.
