@@ -21,6 +21,9 @@
 #error "the page kernel is written for 64-bit little-endian machines; Weft works without it"
 #endif
 
+/* Names of elements that Python hands over: each so long, zeros behind it. */
+enum { NAME_BYTES = 16 };
+
 /* A byte in all eight places. */
 #define EIGHT(byte) (0x0101010101010101u * (uint8_t)(byte))
 
@@ -145,6 +148,9 @@ PyObject *new_tuple(PyObject **items, Py_ssize_t count);
 size_t utf8_room(PyObject *text);
 /* Writes a text as UTF-8, a `?` for each surrogate; gives its bytes. Needs no lock. */
 size_t write_utf8(PyObject *text, uint8_t *out);
+
+/* Writes a character that is not ASCII; gives the length. A surrogate has no encoding: a `?`. */
+size_t write_character(Py_UCS4 character, uint8_t *to);
 
 /* _page_slim.c */
 

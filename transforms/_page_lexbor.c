@@ -34,7 +34,7 @@ enum { ELEMENT_NODE = 1, TEXT_NODE = 3 };
 /* What is written of an element. */
 typedef enum { WHOLE, START_TAG, NOTHING } Extent;
 
-enum { NAME_BYTES = 16, NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64 };
+enum { NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64 };
 
 typedef struct {
     Functions lexbor;

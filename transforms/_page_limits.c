@@ -2,24 +2,14 @@
 
    `_count_tags` and `_limit_depth` in html_parsers.py are the descriptions. */
 
-#include "_page_kernel.h"
+#include "_page_scan.h"
 
-/* Names come from Python in lower case, zeros behind each. */
-enum { NAME_BYTES = 16, LOWER = 0x20 };
+/* Names come from Python in lower case. */
+enum { LOWER = 0x20 };
 
 static uint8_t lower(uint8_t byte)
 {
     return (uint8_t)(byte - 'A') < 26 ? byte | LOWER : byte;
-}
-
-static bool is_letter(uint8_t byte)
-{
-    return (uint8_t)((byte | LOWER) - 'a') < 26;
-}
-
-static bool is_space(uint8_t byte)
-{
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
 static bool is_word(uint8_t byte)
@@ -57,18 +47,13 @@ static bool fill_formatting(Formatting *formatting, const uint8_t *names, size_t
     return true;
 }
 
-static bool ends_name(uint8_t byte)
-{
-    return byte == '>' || byte == ' ' || byte == '/' || byte == '\n' || byte == '\t' || byte == '\r' || byte == '\f';
-}
-
 static bool is_formatting(const Formatting *formatting, uint64_t eight)
 {
     size_t letter = eight % LETTERS;
     for (size_t nth = formatting->begins[letter]; nth < formatting->ends[letter]; nth++) {
         size_t length = formatting->lengths[nth];
         uint64_t different = (eight | EIGHT(LOWER)) ^ formatting->names[nth];
-        if (!(different & low_bytes(length)) && ends_name((uint8_t)(eight >> 8 * length)))
+        if (!(different & low_bytes(length)) && ends((uint8_t)(eight >> 8 * length), NAME_END))
             return true;
     }
     return false;
@@ -88,7 +73,7 @@ static size_t count_separators(const uint8_t *octets, size_t size, size_t long_t
     if (size - at < long_tag)
         return 0;
     for (; at < size; at++)
-        count += is_space(octets[at]) || octets[at] == '"' || octets[at] == '\'';
+        count += is_python_space(octets[at]) || octets[at] == '"' || octets[at] == '\'';
     return count;
 }
 
@@ -210,7 +195,7 @@ static size_t raw_end(const Nesting *nesting, size_t at, const uint8_t *name, si
 }
 
 /* The offset behind the next `-->`, or the size. */
-static size_t comment_end(const Nesting *nesting, size_t begin)
+static size_t pass_comment(const Nesting *nesting, size_t begin)
 {
     for (size_t at = begin; (at = find_byte(nesting->source, nesting->size, at, '>')) < nesting->size; at++)
         if (at - begin >= 2 && nesting->source[at - 1] == '-' && nesting->source[at - 2] == '-')
@@ -260,7 +245,7 @@ static Outcome find_too_deep(Nesting *nesting, Places *cuts)
         const uint8_t *raw;
         size_t raw_size;
         if (size - at >= 4 && !memcmp(source + at, "<!--", 4)) {
-            at = comment_end(nesting, at + 4);
+            at = pass_comment(nesting, at + 4);
             continue;
         }
         if ((raw_size = raw_at(nesting, at + 1, &raw))) {
@@ -271,7 +256,7 @@ static Outcome find_too_deep(Nesting *nesting, Places *cuts)
         size_t begin = at++, name = at + is_end, stop = name;
         if (name == size || !is_letter(source[name]))
             continue;
-        while (stop < size && !is_space(source[stop]) && source[stop] != '/' && source[stop] != '>')
+        while (stop < size && !is_python_space(source[stop]) && source[stop] != '/' && source[stop] != '>')
             stop++;
         at = find_byte(source, size, stop, '>');
         at += at < size;

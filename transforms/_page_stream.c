@@ -2,9 +2,7 @@
 
 #include "_page_stream.h"
 
-/* Markup of more bytes than these for one of the source, and some, is that of a page made to grow: formatting
-   elements that are opened again and again, with long attributes. Entities alone are six for one. */
-enum { STEP = 64, MAX_GROWTH = 16, LEAST_LARGE = 1 << 20 };
+enum { STEP = 64 };
 
 static const char STREAM_TABLES[] = "transforms._page_kernel.stream_tables";
 
@@ -15,12 +13,12 @@ static void read_doctype(Stream *stream, size_t at, size_t end)
 {
     static const char DOCTYPE[] = "<!doctype";
     const Source *source = &stream->source;
-    if (stream->mode == IN_COLUMN_GROUP)
-        STAND_ASIDE(stream); /* lexbor ends the group */
-    bool is_doctype = stream->mode == INITIAL && end - at >= sizeof DOCTYPE - 1;
+    bool is_doctype = end - at >= sizeof DOCTYPE - 1;
     for (size_t nth = 0; is_doctype && nth < sizeof DOCTYPE - 1; nth++)
         is_doctype = (source->at[at + nth] | (is_letter(source->at[at + nth]) ? 0x20 : 0)) == DOCTYPE[nth];
-    if (!is_doctype)
+    if (is_doctype && stream->mode == IN_COLUMN_GROUP)
+        STAND_ASIDE(stream); /* lexbor ends the group */
+    if (!is_doctype || stream->mode != INITIAL)
         return;
     at = pass(source, at + sizeof DOCTYPE - 1, SPACE, true);
     bool is_html = end - at >= 4 && is_name(source, at, "html", 4);
@@ -90,11 +88,11 @@ static bool is_modest(const StreamTables *tables, const uint8_t *source, size_t 
 
 typedef enum { WRITTEN, LEFT, GROWN, MEMORY } Result;
 
-/* Reads the source; `LEFT` where it is left to lexbor, `GROWN` where its markup would be too large. */
-static Result read_source(Stream *stream)
+/* Reads the source; `LEFT` where it is left to lexbor, `GROWN` where there would be more markup than it may be. */
+static Result read_source(Stream *stream, size_t largest)
 {
     const Source *source = &stream->source;
-    size_t at = 0, text = 0, largest = source->size * MAX_GROWTH + LEAST_LARGE;
+    size_t at = 0, text = 0;
     if (!is_modest(stream->tables, source->at, source->size))
         return LEFT;
     while (at < source->size && !stream->aside && stream->out.size <= largest) {
@@ -160,7 +158,8 @@ PyObject *stream_markup(PyObject *module, PyObject *arguments)
 {
     (void)module;
     PyObject *capsule, *html, *markup = NULL;
-    if (!PyArg_ParseTuple(arguments, "OU:stream_markup", &capsule, &html))
+    Py_ssize_t largest;
+    if (!PyArg_ParseTuple(arguments, "OUn:stream_markup", &capsule, &html, &largest))
         return NULL;
     const StreamTables *tables = PyCapsule_GetPointer(capsule, STREAM_TABLES);
     if (!tables)
@@ -175,7 +174,7 @@ PyObject *stream_markup(PyObject *module, PyObject *arguments)
         memset(octets + size, 0, PADDING);
         *stream = (Stream){.tables = tables, .source = {octets, size}, .octets = octets, .muted = -1, .form = -1};
         if (room_for(&stream->out, size + PADDING))
-            result = read_source(stream);
+            result = read_source(stream, largest > 0 ? (size_t)largest : 0);
         Py_END_ALLOW_THREADS
         if (result == WRITTEN)
             markup = PyBytes_FromStringAndSize((const char *)stream->out.at, (Py_ssize_t)stream->out.size);
@@ -188,6 +187,6 @@ PyObject *stream_markup(PyObject *module, PyObject *arguments)
     else if (result == MEMORY)
         PyErr_NoMemory();
     else if (result == GROWN)
-        PyErr_SetString(PyExc_OverflowError, "the markup is many times the source");
+        PyErr_Format(PyExc_OverflowError, "more than %zd bytes of markup", largest);
     return markup;
 }

@@ -14,15 +14,16 @@
 #include "_page_scan.h"
 
 /* What an element is, a bit each. `SPECIAL`: of the category of that name (13.2.4.2). `SCOPE`: no
-   scope reaches beyond it. `IMPLIED`: its end tag may be missing. `BLOCK`: it closes a paragraph and
-   does nothing else. `NEVER_READ`, `NO_END`: as html_parsers.py has them. */
+   scope reaches beyond it. `IMPLIED`: its end tag may be missing. `ENDS_PARAGRAPH`: it closes one and has
+   no other rule. `NEVER_READ`, `NO_END`: as html_parsers.py has them. */
 enum {
     SPECIAL = 1,
     SCOPE = 2,
     IMPLIED = 4,
-    BLOCK = 8 | SPECIAL,
+    ENDS_PARAGRAPH = 8,
+    BLOCK = ENDS_PARAGRAPH | SPECIAL,
     FORMATTING = 16,
-    HEADINGS = 32 | SPECIAL,
+    HEADLINE = 32 | SPECIAL,
     NEVER_READ = 64,
     NO_END = 128,
 };
@@ -37,12 +38,12 @@ enum {
     X(BR, "br", SPECIAL) X(BUTTON, "button", SPECIAL) X(CANVAS, "canvas", 0)                                   \
     X(CAPTION, "caption", SPECIAL | SCOPE) X(CENTER, "center", BLOCK) X(CODE, "code", FORMATTING)              \
     X(COL, "col", SPECIAL) X(COLGROUP, "colgroup", SPECIAL) X(DATALIST, "datalist", 0)                         \
-    X(DD, "dd", SPECIAL | IMPLIED) X(DETAILS, "details", BLOCK) X(DIALOG, "dialog", 8) X(DIR, "dir", BLOCK)    \
+    X(DD, "dd", SPECIAL | IMPLIED) X(DETAILS, "details", BLOCK) X(DIALOG, "dialog", ENDS_PARAGRAPH) X(DIR, "dir", BLOCK)    \
     X(DIV, "div", BLOCK) X(DL, "dl", BLOCK) X(DT, "dt", SPECIAL | IMPLIED) X(EM, "em", FORMATTING)             \
     X(EMBED, "embed", SPECIAL) X(FIELDSET, "fieldset", BLOCK) X(FIGCAPTION, "figcaption", BLOCK)               \
     X(FIGURE, "figure", BLOCK) X(FONT, "font", FORMATTING) X(FOOTER, "footer", BLOCK) X(FORM, "form", SPECIAL) \
-    X(FRAME, "frame", SPECIAL) X(FRAMESET, "frameset", SPECIAL) X(H1, "h1", HEADINGS) X(H2, "h2", HEADINGS)      \
-    X(H3, "h3", HEADINGS) X(H4, "h4", HEADINGS) X(H5, "h5", HEADINGS) X(H6, "h6", HEADINGS)                        \
+    X(FRAME, "frame", SPECIAL) X(FRAMESET, "frameset", SPECIAL) X(H1, "h1", HEADLINE) X(H2, "h2", HEADLINE)      \
+    X(H3, "h3", HEADLINE) X(H4, "h4", HEADLINE) X(H5, "h5", HEADLINE) X(H6, "h6", HEADLINE)                        \
     X(HEAD, "head", SPECIAL) X(HEADER, "header", BLOCK) X(HGROUP, "hgroup", BLOCK) X(HR, "hr", SPECIAL)        \
     X(HTML, "html", SPECIAL | SCOPE) X(I, "i", FORMATTING) X(IFRAME, "iframe", SPECIAL) X(IMAGE, "image", 0)   \
     X(IMG, "img", SPECIAL) X(INPUT, "input", SPECIAL) X(KEYGEN, "keygen", SPECIAL)                             \
@@ -68,7 +69,6 @@ typedef enum { E_OTHER, ELEMENTS(ELEMENT_NAME) ELEMENT_COUNT, NO_BOUND = ELEMENT
 #undef ELEMENT_NAME
 
 enum {
-    NAME_BYTES = 16,
     NAME_SLOTS = 512,
     REFERENCE_SLOTS = 8192,
     MAX_REFERENCES = REFERENCE_SLOTS / 2,
@@ -131,6 +131,7 @@ typedef struct {
     size_t begin, size; /* of its start tag in the markup; 0 bytes where it was not written */
     int open;           /* place among the open elements, -1 where it is closed */
     bool is_odd;        /* it has attributes that the markup does not spell */
+    bool has_order;     /* it has more than one */
 } Entry;
 
 typedef enum {

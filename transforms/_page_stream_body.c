@@ -11,7 +11,7 @@ static void push_reopened(Stream *stream)
 
 static bool is_heading(const Stream *stream, Element element)
 {
-    return is_a(stream, element, HEADINGS);
+    return is_a(stream, element, HEADLINE);
 }
 
 /* An item closes the one before it, if nothing but `address`, `div` and `p` is open in between. */
@@ -72,6 +72,7 @@ static size_t write_title(Stream *stream)
     if (stream->muted < 0)
         write_text(stream, at, end);
     pop(stream);
+    check_crowd(stream, at, end);
     return end == source->size ? end : tag_end(source, end + 2 + 5, &closes_itself);
 }
 
@@ -232,7 +233,7 @@ size_t start_in_body(Stream *stream)
         STAND_ASIDE(stream);
         break;
     default:
-        if (is_a(stream, element, BLOCK) || element == E_DIALOG) {
+        if (is_a(stream, element, ENDS_PARAGRAPH)) {
             close_paragraph(stream);
             push(stream, tag);
         } else
@@ -327,7 +328,7 @@ void end_in_body(Stream *stream)
     case E_TEMPLATE:
         return; /* there is none open */
     default:
-        if (!is_a(stream, element, BLOCK) && element != E_DIALOG) {
+        if (!is_a(stream, element, ENDS_PARAGRAPH)) {
             close_other(stream, element, tag->name, tag->name_size);
             return;
         }

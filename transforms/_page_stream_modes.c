@@ -130,6 +130,7 @@ static bool start_before_body(Stream *stream, size_t *next)
 static void end_before_body(Stream *stream)
 {
     Element element = stream->tag.element;
+    open_until(stream, BEFORE_HTML); /* a doctype comes too late then */
     if (element == E_BR || element == E_TEMPLATE)
         STAND_ASIDE(stream);
     else if (stream->mode == IN_HEAD_NOSCRIPT) {
@@ -176,7 +177,8 @@ void on_text(Stream *stream, size_t from, size_t to)
     case IN_HEAD_NOSCRIPT:
     case AFTER_HEAD:
     case IN_COLUMN_GROUP:
-        write_text(stream, from, space);
+        if (stream->muted < 0)
+            write_text(stream, from, space);
         from = space;
         break;
     default:

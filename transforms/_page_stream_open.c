@@ -153,24 +153,33 @@ void clear_to_marker(Stream *stream)
     }
 }
 
+/* Whether the markup does not tell if two of one element have the same attributes. */
+static bool is_doubtful(const Entry *one, const Entry *other, bool are_equal)
+{
+    if (!one->size || !other->size)
+        return true; /* it stands in what is never read */
+    return are_equal ? one->is_odd || other->is_odd
+                     : one->size == other->size && one->has_order && other->has_order;
+}
+
 /* Of three that are alike the first goes: the Noah's Ark clause. */
 static void keep_three(Stream *stream, const Entry *made)
 {
-    int alike = 0, of_a_size = 0, first = -1;
-    bool is_odd = made->is_odd;
+    int alike = 0, doubtful = 0, first = -1;
     for (int nth = stream->entries - 1; nth >= 0 && stream->list[nth].element != E_OTHER; nth--) {
         const Entry *each = &stream->list[nth];
-        if (each->element != made->element || each->size != made->size)
+        if (each->element != made->element)
             continue;
-        of_a_size++;
-        is_odd |= each->is_odd;
-        if (memcmp(stream->out.at + each->begin, stream->out.at + made->begin, made->size))
-            continue;
-        alike++;
-        first = nth;
+        bool are_equal = each->size == made->size
+                         && !memcmp(stream->out.at + each->begin, stream->out.at + made->begin, made->size);
+        if (is_doubtful(each, made, are_equal))
+            doubtful++;
+        else if (are_equal) {
+            alike++;
+            first = nth;
+        }
     }
-    /* What is of one size may have the same attributes in another order. */
-    if (of_a_size >= 3 && (alike != 3 || of_a_size != 3 || is_odd))
+    if (doubtful && alike + doubtful >= 3)
         STAND_ASIDE(stream);
     else if (alike == 3)
         remove_entry(stream, first);
@@ -180,7 +189,14 @@ static void keep_three(Stream *stream, const Entry *made)
 void add_formatting(Stream *stream)
 {
     const Tag *tag = &stream->tag;
-    Entry made = {tag->element, tag->name, tag->name_size, stream->out.size, 0, stream->depth, false};
+    Entry made = {
+        .element = tag->element,
+        .name = tag->name,
+        .name_size = tag->name_size,
+        .begin = stream->out.size,
+        .open = stream->depth,
+        .has_order = tag->count > 1,
+    };
     push(stream, tag);
     made.size = stream->out.size - made.begin;
     for (size_t nth = 0; nth < tag->count; nth++)
@@ -256,15 +272,16 @@ void close_formatting(Stream *stream, Element element)
         remove_entry(stream, entry);
         return;
     }
+    bool holds_block = false;
     for (int nth = stream->depth - 1; nth > open; nth--) {
         Element each = stream->open[nth].element;
         if (is_a(stream, each, SCOPE))
             return; /* it is not in scope */
-        if (is_a(stream, each, SPECIAL)) {
-            /* A block in it moves out, if no bound is between. */
-            STAND_ASIDE(stream);
-            return;
-        }
+        holds_block |= is_a(stream, each, SPECIAL);
+    }
+    if (holds_block) {
+        STAND_ASIDE(stream); /* the block moves out of it */
+        return;
     }
     remove_entry(stream, entry);
     pop_to(stream, open);

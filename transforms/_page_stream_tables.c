@@ -327,7 +327,7 @@ void end_in_tables(Stream *stream)
             close_section(stream);
             break;
         case IN_COLUMN_GROUP:
-            if (element == E_COL)
+            if (element == E_COL || element == E_TEMPLATE)
                 return;
             pop(stream);
             stream->mode = IN_TABLE;

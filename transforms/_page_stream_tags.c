@@ -2,7 +2,7 @@
 
 #include "_page_stream.h"
 
-enum { MAX_DRAWN = 64, MAX_TEMPLATES = 16 };
+enum { MAX_DRAWN = 64 };
 
 static const struct {
     const char *name;
@@ -43,14 +43,14 @@ static Element element_of(const StreamTables *tables, const uint8_t *name, size_
 
 static bool add_trait(StreamTables *tables, const uint8_t *names, size_t size, uint8_t trait)
 {
-    for (size_t at = 0; at < size; at += NAME_BYTES) {
+    bool are_known = size % NAME_BYTES == 0;
+    for (size_t at = 0; are_known && at < size; at += NAME_BYTES) {
         uint64_t key[] = {eight_from(names, size, at), eight_from(names, size, at + 8)};
         Element element = (Element)tables->elements[name_slot(tables, key)];
         tables->traits[element] |= trait;
-        if (element == E_OTHER)
-            return false;
+        are_known = element != E_OTHER;
     }
-    return size % NAME_BYTES == 0;
+    return are_known;
 }
 
 /* False where a name is none of the elements that have a rule. */
@@ -226,11 +226,16 @@ void write_late_attributes(Stream *stream)
 size_t pass_raw_text(Stream *stream, size_t at, Element element)
 {
     const Source *source = &stream->source;
-    bool is_escaped, closes_itself;
+    bool is_escaped = false, closes_itself;
     const char *name = KNOWN[element].name;
-    size_t length = strlen(name);
-    size_t end = element == E_SCRIPT ? script_end(source, at, &is_escaped) : text_end(source, at, name, length);
-    return end == source->size ? end : tag_end(source, end + 2 + length, &closes_itself);
+    size_t length = strlen(name), begin = at;
+    at = element == E_SCRIPT ? script_end(source, at, &is_escaped) : text_end(source, at, name, length);
+    size_t end = at == source->size ? at : tag_end(source, at + 2 + length, &closes_itself);
+    /* In these html_parsers.py sees tags. */
+    if (is_escaped || element == E_NOFRAMES || element == E_NOEMBED)
+        check_crowd(stream, begin, at);
+    check_crowd(stream, at, end);
+    return end;
 }
 
 void check_crowd(Stream *stream, size_t from, size_t to)
@@ -267,8 +272,6 @@ static bool pass_tag(Stream *stream, size_t *at, bool *is_end, bool *closes_itse
         if (is_letter(octets[begin + 1 + *is_end])) {
             *at = tag_end(source, read_tag_name(stream, begin + 1 + *is_end), closes_itself);
             check_crowd(stream, begin, *at);
-            if (*at == source->size)
-                STAND_ASIDE(stream); /* it may be no tag */
             return true;
         }
         if (next == '!' && octets[begin + 2] == '[')
@@ -377,6 +380,7 @@ size_t pass_template(Stream *stream, size_t at)
         case E_OBJECT:
         case E_TD:
         case E_TH:
+        case E_COL: /* what follows is passed over, and so are tags of raw text */
         case E_FRAMESET:
         case E_MATH:
         case E_PLAINTEXT:

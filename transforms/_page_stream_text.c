@@ -2,7 +2,7 @@
 
 #include "_page_stream.h"
 
-enum { PART = 16, WORST = 6 };
+enum { PART = 16 };
 
 static const uint32_t FROM_WINDOWS[32] = { /* 13.2.5.80, by number from 0x80 */
     0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6,  0x2030, 0x160,
@@ -71,19 +71,6 @@ static int digit_of(uint8_t byte, uint32_t base)
     return base == 16 && letter < 6 ? (int)letter + 10 : -1;
 }
 
-static size_t spell(uint32_t character, uint8_t *to)
-{
-    if (character < 0x80) {
-        to[0] = (uint8_t)character;
-        return 1;
-    }
-    size_t length = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
-    for (size_t nth = length - 1; nth; nth--, character >>= 6)
-        to[nth] = (uint8_t)(0x80 | (character & 0x3f));
-    to[0] = (uint8_t)(0xf00 >> length | character);
-    return length;
-}
-
 /* Reads a number behind `&#`; gives the bytes behind the `&` that it takes, 0 where there is none. */
 static size_t read_number(const uint8_t *octets, size_t from, size_t to, uint8_t *value, size_t *value_size)
 {
@@ -99,7 +86,8 @@ static size_t read_number(const uint8_t *octets, size_t from, size_t to, uint8_t
         number = 0xfffd;
     else if (number >= 0x80 && number < 0xa0)
         number = FROM_WINDOWS[number - 0x80];
-    *value_size = spell(number, value);
+    value[0] = (uint8_t)number;
+    *value_size = number < 0x80 ? 1 : write_character(number, value);
     return at + (at < to && octets[at] == ';') - from;
 }
 
@@ -186,7 +174,7 @@ static size_t write_special(Stream *stream, size_t at, size_t to, bool in_quotes
     default:
         break;
     }
-    uint8_t *end = room_for(out, WORST + 2);
+    uint8_t *end = room_for(out, LONGEST_ENTITY + 2);
     if (end)
         out->size += write_entity(byte, end);
     return at + 1 + (byte == NBSP_1);

@@ -9,8 +9,7 @@
 
 enum { STEP = 64, PART = 16, LONGEST = 4, ASCII = 0x80 };
 
-/* Writes a character that is not ASCII; gives the length. A surrogate has no encoding: a `?`. */
-static size_t write_character(Py_UCS4 character, uint8_t *to)
+size_t write_character(Py_UCS4 character, uint8_t *to)
 {
     size_t length = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
     if (character >= 0xd800 && character < 0xe000) {

@@ -23,6 +23,7 @@ from transforms.html_parsers import (
     VOID,
     canonical_beautifulsoup,
     canonical_lexbor,
+    check_growth,
     prepare_source,
     stream_markup,
 )
@@ -260,13 +261,15 @@ def parse_html(html: str, backend: str = "lexbor") -> Dom:
 
     Raises:
         HtmlParseError: The backend refuses the page.
-        PageTooLargeError: More than `MAX_TAGS` tags, or `MAX_ATTRIBUTES` in one.
+        PageTooLargeError: More than `MAX_TAGS` tags, `MAX_ATTRIBUTES` in one, or markup that is
+            many times the page.
     """
     try:
         if backend == "lexbor":
-            return Dom(stream_markup(html) or canonical_lexbor(prepare_source(html)))
+            markup = stream_markup(html) or canonical_lexbor(prepare_source(html))
+            return Dom(check_growth(html, markup))
         if backend == "beautifulsoup":
-            return Dom(canonical_beautifulsoup(prepare_source(html)))
+            return Dom(check_growth(html, canonical_beautifulsoup(prepare_source(html))))
     except _UnreadableError:
         raise HtmlParseError(f"{backend}: the tree cannot be written as markup") from None
     raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")

@@ -77,6 +77,16 @@ NOT_IN_NAMES = " \t\n\v\f\r/<>\"'="
 """Characters of names that markup cannot spell. Such an attribute is left out; such an element is
 written as a `span`."""
 
+MAX_GROWTH = 64
+"""Bytes of markup for a character of a page, beyond `LEAST_MARKUP`. Entities alone are six; the
+formatting elements of a page that closes none of its own are forty."""
+
+LEAST_MARKUP = 1 << 20
+"""Bytes of markup that every page may have."""
+
+MOST_MARKUP = 1 << 28
+"""Bytes of markup that no page may have."""
+
 LONG_TAG = 20_000
 """Bytes of a tag that are worth to count its attributes."""
 
@@ -271,6 +281,29 @@ def canonical_lexbor(source: bytes) -> bytes:
         raise HtmlParseError(f"lexbor: {error}") from error
 
 
+def _largest_markup(html: str) -> int:
+    return min(MAX_GROWTH * len(html) + LEAST_MARKUP, MOST_MARKUP)
+
+
+def _grown_error(html: str) -> PageTooLargeError:
+    largest = _largest_markup(html)
+    return PageTooLargeError(f"over {largest} bytes of markup from {len(html)} characters of HTML")
+
+
+def check_growth(html: str, markup: bytes) -> bytes:
+    """Canonical markup, if it is no more than a page without tricks can have.
+
+    Formatting elements that are left open are opened again in each paragraph behind them, with all
+    their attributes: some kilobytes can become gigabytes.
+
+    Raises:
+        PageTooLargeError: It is more.
+    """
+    if len(markup) > _largest_markup(html):
+        raise _grown_error(html)
+    return markup
+
+
 def stream_markup(html: str) -> bytes | None:
     """Canonical markup of a page, UTF-8, where it can be written while the page is read.
 
@@ -282,14 +315,14 @@ def stream_markup(html: str) -> bytes | None:
         something without a rule here; and of every page where the kernel was not built.
 
     Raises:
-        PageTooLargeError: The markup is many times the source.
+        PageTooLargeError: As `check_growth`.
     """
     if not page_kernel.AVAILABLE:
         return None
     try:
-        return parse_kernel.stream_markup(html)
-    except OverflowError as error:
-        raise PageTooLargeError(str(error)) from None
+        return parse_kernel.stream_markup(html, _largest_markup(html))
+    except OverflowError:
+        raise _grown_error(html) from None
 
 
 def _without_templates(html: str) -> str:

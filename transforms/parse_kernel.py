@@ -101,12 +101,12 @@ def _stream_tables() -> object:
     )
 
 
-def stream_markup(html: str) -> bytes | None:
+def stream_markup(html: str, largest: int) -> bytes | None:
     """What `html_parsers.stream_markup` gives.
 
-    Raises `OverflowError` where the markup is many times the source.
+    Raises `OverflowError` where there are more than `largest` bytes of markup.
     """
-    return _page_kernel.stream_markup(_stream_tables(), html)
+    return _page_kernel.stream_markup(_stream_tables(), html, largest)
 
 
 # In the order of `Functions` in _page_lexbor.c.

@@ -125,6 +125,25 @@ READ = {
         "<a><table><caption>1<a>2</table>3",
         "<a><table><caption>1<a>2</a></caption></table>3</a>",
     ),
+    "columns in what is never read": ("<canvas><table><col> </table></canvas>1", "1"),
+    "an end tag of a template between columns": (
+        "<table><colgroup></template><!-- --><col></table>",
+        "<table><colgroup><col></colgroup></table>",
+    ),
+    "one form in a table": (
+        "<table><form a><form b><tr><td>1",
+        '<table><form a=""></form><tbody><tr><td>1</td></tr></tbody></table>',
+    ),
+    "formatting that ends in a row of its table": (
+        "<b><table><tr></b><td>1",
+        "<b><table><tbody><tr><td>1</td></tr></tbody></table></b>",
+    ),
+    "formatting of one length": (
+        "<p><b 1><b 2><b 3><b 4>x<p>y",
+        '<p><b 1=""><b 2=""><b 3=""><b 4="">x</b></b></b></b></p>'
+        '<p><b 1=""><b 2=""><b 3=""><b 4="">y</b></b></b></b></p>',
+    ),
+    "what ends with the page": ("<svg><g></g></svg>a<template>b</template>c<svg>", "ac"),
     "forms": (
         "<form><form>1</form><p></form>",
         "<form>1</form><p></p>",
@@ -190,6 +209,10 @@ WHOLE = {
         "<p><b>1<body a='2&amp;'><p>3<body>",
         '<html><head></head><body a="2&amp;"><p><b>1</b></p><p><b>3</b></p></body></html>',
     ),
+    "a doctype that comes too late": (
+        "</x><!doctype html><p>1<table>",
+        "<html><head></head><body><p>1<table></table></p></body></html>",
+    ),
     "white space": (" \n\t\f\r ", "<html><head></head><body></body></html>"),
     "end tags first": (
         "</p></x></head> </div><p>1",
@@ -224,7 +247,6 @@ LEFT_TO_LEXBOR = {
     "formulas": "<math><mi>1",
     "HTML in a drawing": "<svg><p>1",
     "HTML in a part of a drawing": "<svg><foreignObject><p>1",
-    "an element in the title of a drawing": "<svg><title><b>",
     "CDATA in a drawing": "<svg><![CDATA[<p>]]></svg>",
     "an end tag of something around a drawing": "<div><svg></div>1",
     "a field in a menu": "<select><input>",
@@ -244,6 +266,13 @@ LEFT_TO_LEXBOR = {
     "a paragraph before a table, by a doctype that is not looked at": (
         '<!doctype html public "-//W3C//DTD HTML 4.01//EN"><p><table>'
     ),
+    "formatting like other that is never read": "<p><b><b><b><canvas><b></canvas></b><p>x",
+    "formatting alike but for names that cannot be spelled": "<p><b \"><b '><b><b><p>x",
+    "formatting that is never read and left open": "<canvas><b></canvas>x",
+    "a column in a template": "<template><col><script></template>a</script>b",
+    "a menu in a template, which has no titles": "<template><select><title></template></title>x",
+    "an element in the title of a drawing, which may be HTML": "<svg><title><g></svg>1",
+    "an empty end tag before a first line": "<pre></>\n1",
     "a zero": "a\x00b",
     "four alike but for their order": "<p><b a b><b b a><b a b><b a b>",
     "a deep tree": "<div>" * 1000,
@@ -252,7 +281,6 @@ LEFT_TO_LEXBOR = {
     "many tags": "<br>" * 9000,
     "more formatting than is closed": "<p><i>" * 40 + "<br>" * 2000,
     "a doctype between columns": "<table><colgroup><!doctype> ",
-    "a drawing that ends with the page": "<svg><p>",
 }
 
 
@@ -277,17 +305,59 @@ def test_page_is_read_by_lexbor_where_there_is_no_kernel(monkeypatch: pytest.Mon
     assert stream_markup("<p>1") is None
 
 
-def test_markup_may_not_grow_without_end() -> None:
-    reopened = "".join(f"<b {'a' * number}>" for number in range(1000, 1020))
-    assert check(f"<p>{reopened}{'<p>x' * 10}")
-    with pytest.raises(PageTooLargeError, match="many times the source"):
-        stream_markup(f"<p>{reopened}{'<p>x' * 1500}")
+def reopened(paragraphs: int, *, equal: bool) -> str:
+    """A page with twenty elements that are opened again in each paragraph."""
+    elements = (f"<b {'a' * (1020 if equal else 1000 + nth)}{nth}>" for nth in range(10, 30))
+    return f"<p>{''.join(elements)}{'<p>x' * paragraphs}"
+
+
+@pytest.mark.parametrize("backend", html_parsers.BACKENDS)
+@pytest.mark.parametrize("is_built", [True, False])
+def test_markup_may_not_grow_without_end(
+    backend: str, is_built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_kernel, "AVAILABLE", is_built)
+    for left in ("", "<table>x"):  # a table with a text in it is left to lexbor
+        assert len(parse_html(left + reopened(10, equal=False), backend).source) > 200_000
+        with pytest.raises(PageTooLargeError, match="bytes of markup from"):
+            parse_html(left + reopened(150, equal=True), backend)
+
+
+def test_growth_is_noticed_before_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_parsers, "LEAST_MARKUP", 1000)
+    monkeypatch.setattr(html_parsers, "MAX_GROWTH", 3)
+    assert stream_markup("<p>" * 400)
+    with pytest.raises(PageTooLargeError):
+        stream_markup(reopened(10, equal=True))
 
 
 def test_page_of_special_characters_may_grow() -> None:
     for character in ("\u00a0", "&", ">"):
         assert check(character * 400_000)
     assert check("<p title='" + ">" * 400_000 + "'>")
+
+
+CROWDED = f"<a {'b ' * 12_000}>"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        CROWDED,
+        f"</p {CROWDED[2:]}",
+        f"<!x {CROWDED}",
+        f"<template>{CROWDED}</template>",
+        f"<noframes>{CROWDED}</noframes>",
+        f"<noframes></noframes {CROWDED[2:]}",
+        f"<title></titlex {CROWDED}</title>",
+        f"<script><!--<script></script>{CROWDED}--></script>",
+    ],
+    ids=lambda html: html[:30],
+)
+def test_tag_of_too_many_attributes_is_refused_as_by_lexbor(html: str) -> None:
+    assert stream_markup(html) is None
+    with pytest.raises(PageTooLargeError):
+        parse_html(html)
 
 
 def test_threads_do_not_meet() -> None:
@@ -312,7 +382,8 @@ def test_tables_that_do_not_fit_are_refused() -> None:
     assert _page_kernel.stream_tables(*given_tables)
     for place, wrong in (
         (0, b"nosuch".ljust(16, b"\0")),
-        (1, b"p"),
+        (1, b"pp"),
+        (1, b"p".ljust(17, b"\0")),
         (2, b"b"),
         (2, formatting * 20),
         (4, b"\x05a"),
@@ -324,6 +395,6 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         with pytest.raises(ValueError, match="stream_tables"):
             _page_kernel.stream_tables(*(*given_tables[:place], wrong, *given_tables[place + 1 :]))
     with pytest.raises(TypeError):
-        _page_kernel.stream_markup(parse_kernel._stream_tables(), b"bytes")  # type: ignore[arg-type]
+        _page_kernel.stream_markup(parse_kernel._stream_tables(), b"bytes", 9)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="PyCapsule"):
-        _page_kernel.stream_markup(page_kernel._tag_names(), "<p>")
+        _page_kernel.stream_markup(page_kernel._tag_names(), "<p>", 9)

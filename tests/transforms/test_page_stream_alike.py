@@ -1,5 +1,6 @@
 """Pages that the page kernel reads without lexbor: whatever is in them, it reads as lexbor does."""
 
+import random
 from html.entities import html5
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from transforms.html_parsers import canonical_lexbor, prepare_source, stream_mar
 from transforms.markup import word_set
 
 pytestmark = pytest.mark.skipif(not page_kernel.AVAILABLE, reason="the kernel was not built")
+
+SOUPS = 100_000
 
 derandomized = settings(
     derandomize=True,
@@ -91,6 +94,17 @@ IN_TABLES = [
     *(f"<{end}{name}>" for name in sorted(OF_TABLES) for end in ("", "", "/")),
     *("1", " ", "<input type=hidden>", "<template>", "</template>", "<b c>", "<b d>"),
 ]
+
+
+@pytest.mark.parametrize(("pieces", "share"), [(PIECES, 0.6), (IN_TABLES, 0.3)])
+def test_soup_of_few_ingredients_is_read_as_by_lexbor(pieces: list[str], share: float) -> None:
+    # Of few pieces many come in an order that means something.
+    chance = random.Random(7)
+    read = 0
+    for _ in range(SOUPS):
+        pool = chance.sample(pieces, chance.randrange(2, 8))
+        read += check("".join(chance.choices(pool, k=chance.randrange(1, 14))))
+    assert read > share * SOUPS
 
 
 @derandomized
