@@ -23,10 +23,9 @@ from transforms.html_parsers import (
     VOID,
     canonical_beautifulsoup,
     canonical_lexbor,
-    check_growth,
     prepare_source,
-    stream_markup,
 )
+from transforms.stream_parser import check_growth, stream_markup
 
 Ints = npt.NDArray[np.int64]
 

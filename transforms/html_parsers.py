@@ -10,7 +10,7 @@ Both give their tree back as *canonical markup*, the standard's own serialisatio
 (`NEVER_READ`) are gone. So whatever follows reads one simple grammar, and reads it fast.
 
 Most pages do without a tree: the page kernel writes their markup while it reads them
-(`stream_markup`), the bytes that lexbor's tree would be written as, and leaves to lexbor what it
+(`stream_parser.py`), the bytes that lexbor's tree would be written as, and leaves to lexbor what it
 has no rule for. Whatever is said of the backend `lexbor` holds for both.
 
 lexbor is called in one of two ways that write the same bytes. The direct one: the page kernel calls
@@ -76,16 +76,6 @@ take time with the square of a menu's options."""
 NOT_IN_NAMES = " \t\n\v\f\r/<>\"'="
 """Characters of names that markup cannot spell. Such an attribute is left out; such an element is
 written as a `span`."""
-
-MAX_GROWTH = 64
-"""Bytes of markup for a character of a page, beyond `LEAST_MARKUP`. Entities alone are six; the
-formatting elements of a page that closes none of its own are forty."""
-
-LEAST_MARKUP = 1 << 20
-"""Bytes of markup that every page may have."""
-
-MOST_MARKUP = 1 << 28
-"""Bytes of markup that no page may have."""
 
 LONG_TAG = 20_000
 """Bytes of a tag that are worth to count its attributes."""
@@ -279,50 +269,6 @@ def canonical_lexbor(source: bytes) -> bytes:
         return parse_kernel.lexbor_markup(source) if reads_directly() else _public_lexbor(source)
     except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
         raise HtmlParseError(f"lexbor: {error}") from error
-
-
-def _largest_markup(html: str) -> int:
-    return min(MAX_GROWTH * len(html) + LEAST_MARKUP, MOST_MARKUP)
-
-
-def _grown_error(html: str) -> PageTooLargeError:
-    largest = _largest_markup(html)
-    return PageTooLargeError(f"over {largest} bytes of markup from {len(html)} characters of HTML")
-
-
-def check_growth(html: str, markup: bytes) -> bytes:
-    """Canonical markup, if it is no more than a page without tricks can have.
-
-    Formatting elements that are left open are opened again in each paragraph behind them, with all
-    their attributes: some kilobytes can become gigabytes.
-
-    Raises:
-        PageTooLargeError: It is more.
-    """
-    if len(markup) > _largest_markup(html):
-        raise _grown_error(html)
-    return markup
-
-
-def stream_markup(html: str) -> bytes | None:
-    """Canonical markup of a page, UTF-8, where it can be written while the page is read.
-
-    It is `canonical_lexbor(prepare_source(html))` then.
-
-    Returns:
-        None of a page that is for lexbor: one whose tree is not what its tags say in turn (a block
-        in a link that is closed before it, text between the cells of a table), or that has
-        something without a rule here; and of every page where the kernel was not built.
-
-    Raises:
-        PageTooLargeError: As `check_growth`.
-    """
-    if not page_kernel.AVAILABLE:
-        return None
-    try:
-        return parse_kernel.stream_markup(html, _largest_markup(html))
-    except OverflowError:
-        raise _grown_error(html) from None
 
 
 def _without_templates(html: str) -> str:

@@ -102,7 +102,7 @@ def _stream_tables() -> object:
 
 
 def stream_markup(html: str, largest: int) -> bytes | None:
-    """What `html_parsers.stream_markup` gives.
+    """What `stream_parser.stream_markup` gives.
 
     Raises `OverflowError` where there are more than `largest` bytes of markup.
     """

@@ -72,8 +72,8 @@ async def busy(number):
         await asyncio.sleep(0.01)
 
 
-SLOW = encode(Image.new("L", (6000, 6000)), "gif")
-"""Takes a few tenths of a second to decode."""
+SLOW = encode(Image.new("RGB", (9900, 9900)), "webp", lossless=True, method=0)
+"""Takes more than a second to decode: what is done to a worker that is busy with it is in time."""
 
 
 def outcome(result):
@@ -404,9 +404,9 @@ asyncio.run(main())
 
 
 def test_killed_parent_leaves_no_worker_even_while_one_decodes(tmp_path):
-    (tmp_path / "slow.gif").write_bytes(SLOW)
+    (tmp_path / "slow.webp").write_bytes(SLOW)
     root = Path(decode_worker.__file__).parents[1]
-    command = [sys.executable, "-c", PARENT, str(tmp_path / "slow.gif")]
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "slow.webp")]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) as parent:
         assert parent.stdout.readline() == b"ready\n"
         workers = psutil.Process(parent.pid).children()

@@ -7,9 +7,10 @@ import pytest
 
 from schemas.errors import PageTooLargeError
 from tests.conformance.case_files import read_cases
-from transforms import html_parsers, page_kernel, parse_kernel
+from transforms import html_parsers, page_kernel, parse_kernel, stream_parser
 from transforms.dom import Dom, parse_html
-from transforms.html_parsers import canonical_lexbor, prepare_source, stream_markup
+from transforms.html_parsers import canonical_lexbor, prepare_source
+from transforms.stream_parser import stream_markup
 
 pytestmark = pytest.mark.skipif(not page_kernel.AVAILABLE, reason="the kernel was not built")
 
@@ -324,8 +325,8 @@ def test_markup_may_not_grow_without_end(
 
 
 def test_growth_is_noticed_before_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_parsers, "LEAST_MARKUP", 1000)
-    monkeypatch.setattr(html_parsers, "MAX_GROWTH", 3)
+    monkeypatch.setattr(stream_parser, "LEAST_MARKUP", 1000)
+    monkeypatch.setattr(stream_parser, "MAX_GROWTH", 3)
     assert stream_markup("<p>" * 400)
     with pytest.raises(PageTooLargeError):
         stream_markup(reopened(10, equal=True))
