@@ -19,9 +19,18 @@ def limit_depth(
     /,
 ) -> bytes | None: ...
 def lexbor(
-    functions: bytes, options: int, never_read: bytes, without_end: bytes, not_in_names: bytes, /
+    functions: bytes,
+    options: int,
+    never_read: bytes,
+    without_end: bytes,
+    not_in_names: bytes,
+    max_depth: int,
+    max_attributes: int,
+    /,
 ) -> object: ...
-def lexbor_markup(lexbor: object, source: bytes, /) -> bytes: ...
+def lexbor_markup(
+    lexbor: object, source: bytes, largest: int, most_memory: int, seconds: float, /
+) -> bytes: ...
 def stream_tables(
     never_read: bytes,
     without_end: bytes,

@@ -4,7 +4,10 @@
    found by name, and what they hand out is never looked into: no layout of its structures is known
    here. What is written is what `_write_lexbor` in html_parsers.py writes. */
 
+#include "_page_allotment.h"
 #include "_page_markup.h"
+
+#include <time.h>
 
 /* A document, node, element or attribute of lexbor's. An element and a text are nodes too. */
 typedef void Opaque;
@@ -13,11 +16,14 @@ typedef void Opaque;
 typedef struct {
     Opaque *(*create)(void);
     void (*set_options)(Opaque *document, unsigned options);
-    unsigned (*parse)(Opaque *document, const uint8_t *source, size_t size); /* 0: it went well */
+    unsigned (*parse_begin)(Opaque *document); /* 0: it went well; as of the next two */
+    unsigned (*parse_chunk)(Opaque *document, const uint8_t *source, size_t size);
+    unsigned (*parse_end)(Opaque *document);
     Opaque *(*destroy)(Opaque *document);
     Opaque *(*root)(Opaque *document);
     unsigned (*type)(Opaque *node);
     Opaque *(*first_child)(Opaque *node);
+    Opaque *(*last_child)(Opaque *node);
     Opaque *(*next)(Opaque *node);
     Opaque *(*parent)(Opaque *node);
     const uint8_t *(*text)(Opaque *node, size_t *size); /* the document keeps it */
@@ -26,6 +32,8 @@ typedef struct {
     Opaque *(*next_attribute)(Opaque *attribute);
     const uint8_t *(*attribute_name)(Opaque *attribute, size_t *size);
     const uint8_t *(*attribute_value)(Opaque *attribute, size_t *size);
+    unsigned (*take_memory_by)(void *(*)(size_t), void *(*)(void *, size_t), void *(*)(size_t, size_t),
+                               void (*)(void *)); /* 0: it went well */
 } Functions;
 
 /* Types of nodes, by dom.spec.whatwg.org, 4.4. */
@@ -34,11 +42,13 @@ enum { ELEMENT_NODE = 1, TEXT_NODE = 3 };
 /* What is written of an element. */
 typedef enum { WHOLE, START_TAG, NOTHING } Extent;
 
-enum { NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64 };
+/* `CHUNK`: bytes that are parsed at a time. */
+enum { NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64, CHUNK = 4096 };
 
 typedef struct {
     Functions lexbor;
     unsigned options;
+    size_t max_depth, max_attributes;
     struct {
         uint64_t key[2]; /* zeros where there is none */
         Extent extent;
@@ -140,10 +150,11 @@ static bool begin_node(const Lexbor *lexbor, Markup *out, Opaque *node)
     return extent == WHOLE;
 }
 
-static void write_tree(const Lexbor *lexbor, Markup *out, Opaque *root)
+/* Stops soon after the largest markup that there may be. */
+static void write_tree(const Lexbor *lexbor, Markup *out, Opaque *root, size_t largest)
 {
     const Functions *call = &lexbor->lexbor;
-    for (Opaque *node = root; !out->is_out_of_memory;) {
+    for (Opaque *node = root; !out->is_out_of_memory && out->size <= largest;) {
         if (begin_node(lexbor, out, node)) {
             Opaque *child = call->first_child(node);
             if (child) {
@@ -170,11 +181,13 @@ PyObject *lexbor(PyObject *module, PyObject *arguments)
     (void)module;
     const uint8_t *functions, *never_read, *without_end, *not_in_names;
     Py_ssize_t functions_size, never_size, without_size, not_in_size;
+    Py_ssize_t max_depth, max_attributes;
     unsigned options;
-    if (!PyArg_ParseTuple(arguments, "y#Iy#y#y#:lexbor", &functions, &functions_size, &options, &never_read,
-                          &never_size, &without_end, &without_size, &not_in_names, &not_in_size))
+    if (!PyArg_ParseTuple(arguments, "y#Iy#y#y#nn:lexbor", &functions, &functions_size, &options, &never_read,
+                          &never_size, &without_end, &without_size, &not_in_names, &not_in_size, &max_depth,
+                          &max_attributes))
         return NULL;
-    if (functions_size != sizeof(Functions) || never_size % NAME_BYTES || without_size % NAME_BYTES
+    if (max_depth < 0 || max_attributes < 0 || functions_size != sizeof(Functions) || never_size % NAME_BYTES || without_size % NAME_BYTES
         || never_size + without_size > MAX_NAMES * NAME_BYTES)
         return refuse("lexbor: sizes do not agree");
     for (size_t nth = 0; nth < sizeof(Functions); nth += sizeof(void *))
@@ -184,7 +197,14 @@ PyObject *lexbor(PyObject *module, PyObject *arguments)
     if (!made)
         return PyErr_NoMemory();
     memcpy(&made->lexbor, functions, sizeof made->lexbor); /* addresses, one behind the other */
+    /* Whoever calls lexbor elsewhere gets Python's memory, as selectolax has it. */
+    if (made->lexbor.take_memory_by(allotted_malloc, allotted_realloc, allotted_calloc, allotted_free)) {
+        free(made);
+        return refuse("lexbor: it takes no functions for its memory");
+    }
     made->options = options;
+    made->max_depth = (size_t)max_depth;
+    made->max_attributes = (size_t)max_attributes;
     for (Py_ssize_t nth = 0; nth < not_in_size; nth++)
         made->cannot_be_spelled[not_in_names[nth]] = true;
     for (Py_ssize_t at = 0; at < never_size + without_size; at += NAME_BYTES) {
@@ -231,29 +251,102 @@ static bool is_utf8(const uint8_t *octets, size_t size)
     return true;
 }
 
-typedef enum { WRITTEN, REFUSED, ROOTLESS, MEMORY, NOT_UTF8 } Result;
+typedef enum {
+    WRITTEN,
+    REFUSED,
+    ROOTLESS,
+    MEMORY,
+    NOT_UTF8,
+    LARGE_MARKUP,
+    LARGE_TREE,
+    DEEP,
+    CROWDED,
+    LATE
+} Result;
 
-static Result write_page(const Lexbor *lexbor, const uint8_t *source, size_t size, Markup *out)
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static size_t count_attributes(const Functions *call, Opaque *element)
+{
+    size_t count = 0;
+    for (Opaque *each = call->first_attribute(element); each; each = call->next_attribute(each))
+        count++;
+    return count;
+}
+
+/* What is wrong with a tree that is being made, or `WRITTEN`: the open elements, which each tag may have
+   to pass, are the last of their parents but for some; `html` and `body` get the attributes of all tags
+   of their names, and each is compared with all that they have. */
+static Result check_tree(const Lexbor *lexbor, Opaque *document)
 {
     const Functions *call = &lexbor->lexbor;
-    Result result = ROOTLESS;
-    if (!is_utf8(source, size))
-        return NOT_UTF8;
+    size_t depth = 0;
+    for (Opaque *node = call->root(document); node; node = call->last_child(node)) {
+        if (depth++ > lexbor->max_depth)
+            return DEEP;
+        if (depth <= 2 && call->type(node) == ELEMENT_NODE && count_attributes(call, node) > lexbor->max_attributes)
+            return CROWDED;
+    }
+    return WRITTEN;
+}
+
+/* `WRITTEN` if the tree is there. */
+static Result parse(const Lexbor *lexbor, Opaque *document, const uint8_t *source, size_t size, double deadline)
+{
+    const Functions *call = &lexbor->lexbor;
+    Result result = call->parse_begin(document) ? REFUSED : WRITTEN;
+    for (size_t at = 0; result == WRITTEN && at < size; at += CHUNK) {
+        if (call->parse_chunk(document, source + at, size - at < CHUNK ? size - at : CHUNK))
+            return REFUSED;
+        result = now() > deadline ? LATE : check_tree(lexbor, document);
+    }
+    return result == WRITTEN && call->parse_end(document) ? REFUSED : result;
+}
+
+static Result write_page(const Lexbor *lexbor, const uint8_t *source, size_t size, size_t largest, double deadline,
+                         Markup *out)
+{
+    const Functions *call = &lexbor->lexbor;
     Opaque *document = call->create(), *root;
     if (!document)
         return MEMORY;
     call->set_options(document, lexbor->options);
-    if (call->parse(document, source, size))
-        result = REFUSED;
-    else if ((root = call->root(document))) {
-        /* Mostly less than the source, and seldom more. */
-        result = room_for(out, size + STEP) ? WRITTEN : MEMORY;
-        if (result == WRITTEN)
-            write_tree(lexbor, out, root);
-        if (out->is_out_of_memory)
-            result = MEMORY;
+    Result result = parse(lexbor, document, source, size, deadline);
+    if (result == WRITTEN && !(root = call->root(document)))
+        result = ROOTLESS;
+    /* Mostly less than the source, and seldom more. */
+    if (result == WRITTEN && room_for(out, size + STEP)) {
+        write_tree(lexbor, out, root, largest);
+        if (out->size > largest)
+            result = LARGE_MARKUP;
     }
     call->destroy(document);
+    return out->is_out_of_memory ? MEMORY : result;
+}
+
+/* `write_page` with a limit on lexbor's memory. */
+static Result write_allotted(const Lexbor *lexbor, const uint8_t *source, size_t size, size_t most_memory,
+                             size_t largest, double deadline, Markup *out)
+{
+    Allotment allotment;
+    Result result;
+    begin_allotment(&allotment, most_memory);
+    switch (setjmp(allotment.refused)) {
+    case 0:
+        result = write_page(lexbor, source, size, largest, deadline, out);
+        break;
+    case SPENT:
+        result = LARGE_TREE;
+        break;
+    default:
+        result = MEMORY;
+    }
+    end_allotment(&allotment);
     return result;
 }
 
@@ -262,27 +355,52 @@ PyObject *lexbor_markup(PyObject *module, PyObject *arguments)
     (void)module;
     PyObject *capsule, *source, *markup = NULL;
     char *data;
-    Py_ssize_t size;
-    if (!PyArg_ParseTuple(arguments, "OS:lexbor_markup", &capsule, &source)
+    Py_ssize_t size, most_memory, largest;
+    double seconds;
+    if (!PyArg_ParseTuple(arguments, "OSnnd:lexbor_markup", &capsule, &source, &largest, &most_memory, &seconds)
         || PyBytes_AsStringAndSize(source, &data, &size) < 0)
         return NULL;
     const Lexbor *lexbor = PyCapsule_GetPointer(capsule, LEXBOR);
     if (!lexbor)
         return NULL;
+    if (most_memory < 0 || largest < 0)
+        return refuse("lexbor_markup: a limit below 0");
     Markup out = {0};
-    Result result;
+    Result result = NOT_UTF8;
     Py_BEGIN_ALLOW_THREADS
-    result = write_page(lexbor, (const uint8_t *)data, (size_t)size, &out);
+    if (is_utf8((const uint8_t *)data, (size_t)size))
+        result = write_allotted(lexbor, (const uint8_t *)data, (size_t)size, (size_t)most_memory, (size_t)largest,
+                                now() + seconds, &out);
     Py_END_ALLOW_THREADS
-    if (result == WRITTEN)
+    switch (result) {
+    case WRITTEN:
         markup = PyBytes_FromStringAndSize((const char *)out.at, (Py_ssize_t)out.size);
-    else if (result == MEMORY)
+        break;
+    case MEMORY:
         PyErr_NoMemory();
-    else if (result == NOT_UTF8)
+        break;
+    case NOT_UTF8:
         PyErr_SetString(PyExc_ValueError, "the source is not UTF-8");
-    else
+        break;
+    case LARGE_MARKUP:
+        PyErr_Format(PyExc_OverflowError, "more than %zd bytes of markup", largest);
+        break;
+    case LARGE_TREE:
+        PyErr_Format(PyExc_OverflowError, "more than %zd bytes of memory for the tree", most_memory);
+        break;
+    case DEEP:
+        PyErr_Format(PyExc_OverflowError, "elements nested more than %zu deep", lexbor->max_depth);
+        break;
+    case CROWDED:
+        PyErr_Format(PyExc_OverflowError, "more than %zu attributes of one element", lexbor->max_attributes);
+        break;
+    case LATE:
+        PyErr_SetString(PyExc_TimeoutError, "parsing took too long");
+        break;
+    default:
         PyErr_SetString(PyExc_RuntimeError,
                         result == REFUSED ? "it cannot parse the page" : "the page has no root element");
+    }
     free(out.at);
     return markup;
 }

@@ -1,6 +1,6 @@
 /* What would cost the square of a page's length, counted and limited before the page is parsed.
 
-   `_count_tags` and `_limit_depth` in html_parsers.py are the descriptions. */
+   `_count_tags` and `_limit_depth` in source_limits.py are the descriptions. */
 
 #include "_page_scan.h"
 

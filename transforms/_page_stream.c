@@ -67,7 +67,7 @@ static size_t count_bits(uint64_t bits)
     return (size_t)(((bits + (bits >> 4)) & EIGHT(0x0f)) * EIGHT(1) >> 56);
 }
 
-/* Whether a source has no NUL, and nothing in it for prepare_source in html_parsers.py to take out. */
+/* Whether a source has no NUL, and nothing in it for prepare_source in source_limits.py to take out. */
 static bool is_modest(const StreamTables *tables, const uint8_t *source, size_t size)
 {
     size_t tags = 0;

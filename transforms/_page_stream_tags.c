@@ -231,7 +231,7 @@ size_t pass_raw_text(Stream *stream, size_t at, Element element)
     size_t length = strlen(name), begin = at;
     at = element == E_SCRIPT ? script_end(source, at, &is_escaped) : text_end(source, at, name, length);
     size_t end = at == source->size ? at : tag_end(source, at + 2 + length, &closes_itself);
-    /* In these html_parsers.py sees tags. */
+    /* In these source_limits.py sees tags. */
     if (is_escaped || element == E_NOFRAMES || element == E_NOEMBED)
         check_crowd(stream, begin, at);
     check_crowd(stream, at, end);

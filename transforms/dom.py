@@ -8,14 +8,16 @@ of subtrees is a difference of running sums, nothing recurses however deep a pag
 is read by a few dozen array operations instead of one Python object a node.
 """
 
+import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.errors import HtmlParseError, PageTooLargeError
+from schemas.errors import HtmlParseError, PageDeadlineError, PageTooLargeError
 from transforms import page_kernel
 from transforms.html_parsers import (
     BACKENDS,
@@ -23,9 +25,9 @@ from transforms.html_parsers import (
     VOID,
     canonical_beautifulsoup,
     canonical_lexbor,
-    prepare_source,
 )
-from transforms.stream_parser import check_growth, stream_markup
+from transforms.source_limits import prepare_source
+from transforms.stream_parser import largest_markup, stream_markup
 
 Ints = npt.NDArray[np.int64]
 
@@ -251,24 +253,42 @@ class Dom:
             tag = int(self.closes[tag]) + 1
 
 
-def parse_html(html: str, backend: str = "lexbor") -> Dom:
+def _markup_by_lexbor(html: str, deadline: float) -> bytes:
+    markup = stream_markup(html)
+    return markup or canonical_lexbor(prepare_source(html), largest_markup(html), deadline)
+
+
+def _markup_by_beautifulsoup(html: str, deadline: float) -> bytes:
+    # What html5lib takes has no bound, so it gets no page that is too much for lexbor.
+    with suppress(HtmlParseError):
+        _markup_by_lexbor(html, deadline)
+    return canonical_beautifulsoup(prepare_source(html), largest_markup(html))
+
+
+def parse_html(html: str, backend: str = "lexbor", deadline: float = math.inf) -> Dom:
     """Parses a page.
 
     Args:
         html: The page, decoded.
         backend: `lexbor` or `beautifulsoup`.
+        deadline: When a parser is told to give up, by `time.monotonic()`.
 
     Raises:
         HtmlParseError: The backend refuses the page.
-        PageTooLargeError: More than `MAX_TAGS` tags, `MAX_ATTRIBUTES` in one, or markup that is
-            many times the page.
+        PageTooLargeError: More than `MAX_TAGS` tags, `MAX_ATTRIBUTES` in one, or a tree or markup
+            that is many times the page.
+        PageDeadlineError: The deadline is over.
     """
+    readers = {"lexbor": _markup_by_lexbor, "beautifulsoup": _markup_by_beautifulsoup}
+    if backend not in readers:
+        raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
     try:
-        if backend == "lexbor":
-            markup = stream_markup(html) or canonical_lexbor(prepare_source(html))
-            return Dom(check_growth(html, markup))
-        if backend == "beautifulsoup":
-            return Dom(check_growth(html, canonical_beautifulsoup(prepare_source(html))))
+        markup = readers[backend](html, deadline)
+    except OverflowError as error:
+        raise PageTooLargeError(f"{error} from {len(html)} characters of HTML") from None
+    except TimeoutError as error:
+        raise PageDeadlineError(str(error)) from None
+    try:
+        return Dom(markup)
     except _UnreadableError:
         raise HtmlParseError(f"{backend}: the tree cannot be written as markup") from None
-    raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")

@@ -19,30 +19,28 @@ of the other; `parse_kernel.py` says what that relies on. The public one, select
 where the direct one is not there, and where the two do not agree on `_SPECIMEN`, which is tried
 once in each process (`reads_directly`).
 
-Trees are capped at `MAX_DEPTH` as browsers cap theirs: deeper tags are taken out of the source
-before it is parsed, because parsing itself is quadratic in the depth; their text stays.
+What would cost a parser the square of a page's length is limited before (`source_limits.py`).
 """
 
 import logging
+import math
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from time import monotonic
 from typing import Any
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, SelectolaxError
 
-from schemas.errors import HtmlParseError, PageTooLargeError
-from transforms import page_kernel, parse_kernel
+from schemas.errors import HtmlParseError
+from transforms import parse_kernel
 from transforms.markup import word_set
+from transforms.stream_parser import MOST_MARKUP
 
 logger = logging.getLogger(__name__)
 
 BACKENDS = ("lexbor", "beautifulsoup")
-
-MAX_DEPTH = 512
-"""Nested elements that are kept, as in Blink and WebKit."""
 
 MAX_TAGS = 1_000_000
 """Tags of the parsed page; beyond them a page takes more than half a gigabyte of memory."""
@@ -57,17 +55,12 @@ NEVER_READ = _NEVER_READ.split()
 VOID = word_set("area base br col embed hr img input link meta param source track wbr")
 """Elements without an end tag."""
 
-MAX_FORMATTING = 32
-"""Open `b`, `font`, ...: a parser opens all of them again in each paragraph that follows."""
+MEMORY_OF_MARKUP = 16
+"""Bytes that lexbor may take for a byte of markup that a page may have. Real pages take a thirtieth
+of it and less; one that opens a `b` in each paragraph and closes none takes a third."""
 
-MAX_ATTRIBUTES = 5000
-"""Attributes of one tag: parsers compare each with all before it, so a flood costs its square."""
-
-DEPTH_CHECK_FROM = 8000
-"""Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
-
-FORMATTING_CHECK_FROM = 2000
-"""Fewer tags than this cannot multiply to more than half a million."""
+MOST_MEMORY = 1 << 30
+"""Bytes that lexbor may take for a page."""
 
 LEXBOR_OPTIONS = int(LexborDocumentOptions.WO_EVENTS)
 """lexbor's events would copy a chosen option to where its menu shows it, which is not read, and
@@ -77,32 +70,7 @@ NOT_IN_NAMES = " \t\n\v\f\r/<>\"'="
 """Characters of names that markup cannot spell. Such an attribute is left out; such an element is
 written as a `span`."""
 
-LONG_TAG = 20_000
-"""Bytes of a tag that are worth to count its attributes."""
-
-# Elements that close themselves when the next one opens: their number says nothing about depth.
-_SELF_CLOSING = word_set("p li td th tr dt dd option a html head body thead tbody tfoot colgroup")
-FORMATTING = word_set("b big code em font i nobr s small strike strong tt u")
-"""Elements that a parser opens again in what follows."""
-
-NOT_NESTING = VOID | _SELF_CLOSING
-"""Elements that are passed over where depth is limited."""
-
-RAW_TEXT = word_set("script style textarea title xmp iframe")
-"""Elements whose content is text; it is passed over."""
-
-_TAG = re.compile(
-    rb"<!--.*?(?:-->|\Z)|<(%s)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?"
-    % "|".join(sorted(RAW_TEXT)).encode(),
-    re.S | re.I,
-)
-_FORMATTING_TAG = re.compile(
-    rb"<(/?)(?:%s)(?=[ \t\n\f\r/>])" % "|".join(sorted(FORMATTING)).encode(), re.I
-)
 _TEMPLATE = re.compile(r"<(/?)template(?=[\s/>])[^>]*>", re.I)
-_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
-_UNTIL_TAG = re.compile(rb"\A.*?(?=</?[a-zA-Z]|\Z)", re.S)
-_SEPARATOR = re.compile(rb"[\s\"']")
 _COMMENT = re.compile(rb"<!--.*?-->", re.S)
 _NAME = re.compile(rf"[^{NOT_IN_NAMES}]+\Z")
 # Where lexbor's own serialisation is not canonical, or may not be: raw text, void elements that
@@ -113,68 +81,9 @@ _NOT_CANONICAL = re.compile(
 )
 
 
-def _count_tags(source: bytes) -> tuple[int, int, int]:
-    """What tells that a source could cost the square of its length.
-
-    Returns:
-        How many `<` there are; how many more formatting elements are opened than closed; and the
-        most white space and quotes in a tag of `LONG_TAG` bytes or more, which may be in a script.
-    """
-    ends = _FORMATTING_TAG.findall(source)
-    tags = (_UNTIL_TAG.sub(b"", gap, 1) for gap in source.split(b">") if len(gap) >= LONG_TAG)
-    crowd = max((len(_SEPARATOR.findall(tag)) for tag in tags if len(tag) >= LONG_TAG), default=0)
-    return source.count(b"<"), len(ends) - 2 * ends.count(b"/"), crowd
-
-
-def _check_attributes(source: bytes) -> None:
-    # Scripts are passed over: a comparison in one looks like a tag.
-    for match in _TAG.finditer(source):
-        if match.group(3) and match.end() - match.start() > LONG_TAG:
-            count = len(_QUOTED.sub(b" ", match.group()).split()) - 1
-            if count > MAX_ATTRIBUTES:
-                raise PageTooLargeError(
-                    f"a tag with about {count} attributes, over {MAX_ATTRIBUTES}"
-                )
-
-
-def _limit_depth(source: bytes) -> bytes:
-    """The source without tags beyond `MAX_DEPTH` and `MAX_FORMATTING`; linear in its length."""
-    pieces: list[bytes] = []
-    copied = 0
-    open_names: list[str] = []
-    counts: Counter[str] = Counter()
-    formatting = 0
-    too_deep: Counter[str] = Counter()
-    for match in _TAG.finditer(source):
-        if match.group(3) is None:
-            continue
-        name = match.group(3).lower().decode()
-        if name in NOT_NESTING:
-            continue
-        if match.group(2):
-            if too_deep[name]:
-                too_deep[name] -= 1
-            else:
-                if counts[name]:
-                    closed = ""
-                    while closed != name:
-                        closed = open_names.pop()
-                        counts[closed] -= 1
-                        formatting -= closed in FORMATTING
-                continue
-        elif len(open_names) < MAX_DEPTH and (
-            formatting < MAX_FORMATTING or name not in FORMATTING
-        ):
-            open_names.append(name)
-            counts[name] += 1
-            formatting += name in FORMATTING
-            continue
-        else:
-            too_deep[name] += 1
-        pieces.append(source[copied : match.start()])
-        copied = match.end()
-    pieces.append(source[copied:])
-    return b"".join(pieces)
+def _check_size(size: int, largest: int) -> None:
+    if size > largest:
+        raise OverflowError(f"more than {largest} bytes of markup")
 
 
 def escape_text(text: str) -> str:
@@ -246,29 +155,48 @@ definitionurl=v><mi>10</mi><annotation-xml>11</annotation-xml></math><template><
 16</pre><keygen><plaintext>17</p><p>""".encode()
 
 
+def _direct_lexbor(source: bytes, largest: int = MOST_MARKUP, deadline: float = math.inf) -> bytes:
+    """Canonical markup by lexbor's functions, as `canonical_lexbor`."""
+    most_memory = min(MEMORY_OF_MARKUP * largest, MOST_MEMORY)
+    return parse_kernel.lexbor_markup(source, largest, most_memory, deadline - monotonic())
+
+
 @cache
 def reads_directly() -> bool:
     """Whether lexbor is called directly in this process."""
     if not parse_kernel.has_lexbor():
         return False
-    agree = parse_kernel.lexbor_markup(_SPECIMEN) == _public_lexbor(_SPECIMEN)
+    agree = _direct_lexbor(_SPECIMEN) == _public_lexbor(_SPECIMEN)
     if not agree:
         logger.warning("the page kernel reads lexbor's trees wrongly: it is not used for them")
     return agree
 
 
-def canonical_lexbor(source: bytes) -> bytes:
+def canonical_lexbor(
+    source: bytes, largest: int = MOST_MARKUP, deadline: float = math.inf
+) -> bytes:
     """Canonical markup by lexbor, UTF-8, from `<html>` on.
+
+    Where lexbor is called directly its tree has limits too; selectolax's own way has none.
 
     Args:
         source: The page, UTF-8.
+        largest: Bytes of markup that it may have.
+        deadline: When parsing is given up, by `time.monotonic()`.
 
-    Raises `HtmlParseError`.
+    Raises:
+        HtmlParseError: lexbor refuses the page.
+        OverflowError: The page is too large, or nests too deep.
+        TimeoutError: The deadline is over.
     """
     try:
-        return parse_kernel.lexbor_markup(source) if reads_directly() else _public_lexbor(source)
+        if reads_directly():
+            return _direct_lexbor(source, largest, deadline)
+        markup = _public_lexbor(source)
     except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
         raise HtmlParseError(f"lexbor: {error}") from error
+    _check_size(len(markup), largest)
+    return markup
 
 
 def _without_templates(html: str) -> str:
@@ -289,14 +217,37 @@ def _without_templates(html: str) -> str:
     return "".join(kept)
 
 
-def canonical_beautifulsoup(source: bytes) -> bytes:
+def _write_soup(root: Any) -> Iterator[str]:
+    """Canonical markup of BeautifulSoup's tree, in pieces."""
+    from bs4.element import NavigableString, PreformattedString, Tag
+
+    # Entries: a node to write, or the end tag of one that was.
+    waiting: list[Any] = [root]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is str:
+            yield node
+        elif isinstance(node, Tag):
+            if node.name in NEVER_READ:
+                continue
+            name = node.name if _NAME.match(node.name) else "span"
+            yield _start_tag(name, ((str(key), str(value)) for key, value in node.attrs.items()))
+            if name not in VOID:
+                waiting.append(f"</{name}>")
+                waiting.extend(reversed(node.contents))
+        elif isinstance(node, NavigableString) and not isinstance(node, PreformattedString):
+            yield escape_text(str(node))
+
+
+def canonical_beautifulsoup(source: bytes, largest: int = MOST_MARKUP) -> bytes:
     """Canonical markup by BeautifulSoup over html5lib, UTF-8, from `<html>` on.
 
-    Raises `HtmlParseError`.
+    Args as for `canonical_lexbor`; its tree and its time have no limit.
+
+    Raises `HtmlParseError`, and `OverflowError` where the page is too large.
     """
     # Imported here: the second backend is needed for the odd page, or to check the first.
     from bs4 import BeautifulSoup
-    from bs4.element import NavigableString, PreformattedString, Tag
 
     try:
         with warnings.catch_warnings():
@@ -310,55 +261,10 @@ def canonical_beautifulsoup(source: bytes) -> bytes:
             )
     except Exception as error:  # html5lib raises whatever its tables lead to
         raise HtmlParseError(f"beautifulsoup: {type(error).__name__}: {error}") from error
-    root = soup.html
-    if root is None:
+    if soup.html is None:
         raise HtmlParseError("beautifulsoup: the page has no root element")
-    out: list[str] = []
-    # Entries: a node to write, or the end tag of one that was.
-    waiting: list[Any] = [root]
-    while waiting:
-        node = waiting.pop()
-        if type(node) is str:
-            out.append(node)
-        elif isinstance(node, Tag):
-            if node.name in NEVER_READ:
-                continue
-            name = node.name if _NAME.match(node.name) else "span"
-            out.append(
-                _start_tag(name, ((str(key), str(value)) for key, value in node.attrs.items()))
-            )
-            if name not in VOID:
-                waiting.append(f"</{name}>")
-                waiting.extend(reversed(node.contents))
-        elif isinstance(node, NavigableString) and not isinstance(node, PreformattedString):
-            out.append(escape_text(str(node)))
-    return "".join(out).encode("utf-8", "replace")
-
-
-def prepare_source(html: str) -> bytes:
-    """The source of a page as the parsers may see it, UTF-8.
-
-    Nesting that costs its square is taken out and, where the kernel is there, what stands in
-    scripts and styles, which is not read.
-
-    Raises:
-        PageTooLargeError: A tag with more than `MAX_ATTRIBUTES` attributes.
-    """
-    # Bytes, because lexbor takes no lone surrogates.
-    if page_kernel.AVAILABLE:
-        source, (tags, left_open, crowd) = parse_kernel.slim(html)
-    else:
-        source = html.encode("utf-8", "replace")
-        tags, left_open, crowd = _count_tags(source)
-    may_be_deep = tags > DEPTH_CHECK_FROM
-    may_be_deep |= tags > FORMATTING_CHECK_FROM and left_open > MAX_FORMATTING
-    if crowd > MAX_ATTRIBUTES or may_be_deep:
-        whole = html.encode("utf-8", "replace")
-        if crowd > MAX_ATTRIBUTES:
-            _check_attributes(whole)
-        if may_be_deep:
-            limited = parse_kernel.limit_depth(whole) if page_kernel.AVAILABLE else None
-            source = _limit_depth(whole) if limited is None else limited
-            if page_kernel.AVAILABLE:
-                source, _ = parse_kernel.slim(source.decode())
-    return source
+    out = bytearray()
+    for piece in _write_soup(soup.html):
+        out += piece.encode("utf-8", "replace")
+        _check_size(len(out), largest)
+    return bytes(out)

@@ -151,11 +151,11 @@ def extract_page(
         )
     deadline = monotonic() + config.max_seconds
     try:
-        dom = parse_html(html, backend)
+        dom = parse_html(html, backend, deadline)
     except HtmlParseError:
         if backend != "lexbor":
             raise
-        dom = parse_html(html, "beautifulsoup")
+        dom = parse_html(html, "beautifulsoup", deadline)
     base = _base_url(dom, url)
     shown = show_image_objects(dom, base)
     if monotonic() > deadline:

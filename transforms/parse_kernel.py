@@ -2,7 +2,7 @@
 
 It writes a page as UTF-8 and empties scripts, styles and drawings (`slim`), which nobody reads from
 the tree and which are more than half of what a page weighs, and counts and limits what would cost
-the square of a page's length (`slim`, `limit_depth`), as `html_parsers.py` describes it.
+the square of a page's length (`slim`, `limit_depth`), as `source_limits.py` describes it.
 
 `stream_markup` needs none of this: it writes a page's markup without making a tree. The elements
 that it has rules for are named in `_page_stream.h`, beside what they are.
@@ -16,6 +16,9 @@ that it has rules for are named in `_page_stream.h`, beside what they are.
 - What they answer is passed on to other functions, and never looked into. The layout of lexbor's
   structures is not known here.
 - A document belongs to one call: no two threads share one, and nothing outlives it.
+- lexbor takes its memory by functions that it is given (`lexbor_memory_setup`), so that a call can
+  be left in the middle and its memory given back where it takes too much. They are Python's own,
+  which selectolax gives it, for everybody else.
 
 Nothing here is called where the kernel was not built (`page_kernel.AVAILABLE`).
 """
@@ -54,25 +57,25 @@ def slim(html: str) -> tuple[bytes, tuple[int, int, int]]:
     `frameset`.
 
     Returns:
-        The source; and what `html_parsers._count_tags` counts, of all of it.
+        The source; and what `source_limits._count_tags` counts, of all of it.
     """
-    from transforms import html_parsers as parsers
+    from transforms import source_limits as limits
 
-    source, *counts = _page_kernel.slim(_names(parsers.FORMATTING), parsers.LONG_TAG, html)
+    source, *counts = _page_kernel.slim(_names(limits.FORMATTING), limits.LONG_TAG, html)
     tags, left_open, crowd = counts
     return source, (tags, left_open, crowd)
 
 
 def limit_depth(source: bytes) -> bytes | None:
-    """What `html_parsers._limit_depth` gives; None where the page has hundreds of tag names."""
-    from transforms import html_parsers as parsers
+    """What `source_limits._limit_depth` gives; None where the page has hundreds of tag names."""
+    from transforms import source_limits as limits
 
     return _page_kernel.limit_depth(
-        _names(parsers.NOT_NESTING),
-        _names(parsers.FORMATTING),
-        _names(parsers.RAW_TEXT),
-        parsers.MAX_DEPTH,
-        parsers.MAX_FORMATTING,
+        _names(limits.NOT_NESTING),
+        _names(limits.FORMATTING),
+        _names(limits.RAW_TEXT),
+        limits.MAX_DEPTH,
+        limits.MAX_FORMATTING,
         source,
     )
 
@@ -82,6 +85,7 @@ def _stream_tables() -> object:
     from html.entities import html5
 
     from transforms import html_parsers as parsers
+    from transforms import source_limits as limits
 
     references = bytearray()
     for name, characters in sorted(html5.items()):
@@ -90,14 +94,14 @@ def _stream_tables() -> object:
     return _page_kernel.stream_tables(
         _names(frozenset(parsers.NEVER_READ)),
         _names(parsers.VOID),
-        _names(parsers.FORMATTING),
+        _names(limits.FORMATTING),
         parsers.NOT_IN_NAMES.encode(),
         bytes(references),
-        parsers.LONG_TAG,
-        parsers.MAX_ATTRIBUTES,
-        parsers.FORMATTING_CHECK_FROM,
-        parsers.DEPTH_CHECK_FROM,
-        parsers.MAX_FORMATTING,
+        limits.LONG_TAG,
+        limits.MAX_ATTRIBUTES,
+        limits.FORMATTING_CHECK_FROM,
+        limits.DEPTH_CHECK_FROM,
+        limits.MAX_FORMATTING,
     )
 
 
@@ -113,11 +117,14 @@ def stream_markup(html: str, largest: int) -> bytes | None:
 _LEXBOR = (
     "lxb_html_document_create",
     "lxb_html_document_dom_opt_set_noi",
-    "lxb_html_document_parse",
+    "lxb_html_document_parse_chunk_begin",
+    "lxb_html_document_parse_chunk",
+    "lxb_html_document_parse_chunk_end",
     "lxb_html_document_destroy",
     "lxb_dom_document_root",
     "lxb_dom_node_type_noi",
     "lxb_dom_node_first_child_noi",
+    "lxb_dom_node_last_child_noi",
     "lxb_dom_node_next_noi",
     "lxb_dom_node_parent_noi",
     "lxb_dom_node_text_content",
@@ -126,6 +133,7 @@ _LEXBOR = (
     "lxb_dom_element_next_attribute_noi",
     "lxb_dom_attr_qualified_name",
     "lxb_dom_attr_value_noi",
+    "lexbor_memory_setup",
 )
 
 
@@ -134,7 +142,7 @@ def _lexbor() -> object | None:
     """What `lexbor_markup` needs; None where it cannot be."""
     from selectolax import lexbor
 
-    from transforms import html_parsers
+    from transforms import html_parsers, source_limits
 
     if not page_kernel.AVAILABLE or getattr(lexbor, "LEXBOR_VERSION_MAJOR", None) != LEXBOR_MAJOR:
         return None
@@ -149,6 +157,8 @@ def _lexbor() -> object | None:
         _names(frozenset(html_parsers.NEVER_READ)),
         _names(html_parsers.VOID),
         html_parsers.NOT_IN_NAMES.encode(),
+        source_limits.DEPTH_CHECK_FROM,
+        source_limits.MAX_ATTRIBUTES,
     )
 
 
@@ -157,9 +167,17 @@ def has_lexbor() -> bool:
     return _lexbor() is not None
 
 
-def lexbor_markup(source: bytes) -> bytes:
+def lexbor_markup(source: bytes, largest: int, most_memory: int, seconds: float) -> bytes:
     """Canonical markup of a page by lexbor.
 
-    Raises `RuntimeError` where lexbor refuses it, `ValueError` where it is not UTF-8.
+    Args:
+        source: The page, UTF-8.
+        largest: Bytes of markup that it may have.
+        most_memory: Bytes that lexbor may take at a time.
+        seconds: How long parsing may take.
+
+    Raises `RuntimeError` where lexbor refuses the page, `ValueError` where it is not UTF-8,
+    `OverflowError` where it is too large or nests deeper than `source_limits.DEPTH_CHECK_FROM`, and
+    `TimeoutError`.
     """
-    return _page_kernel.lexbor_markup(_lexbor(), source)
+    return _page_kernel.lexbor_markup(_lexbor(), source, largest, most_memory, seconds)

@@ -1,9 +1,8 @@
-"""Canonical markup of pages that need no parser's tree, and how much of it any page may have.
+"""Canonical markup of pages that need no parser's tree, and how large any page may become.
 
 `html_parsers.py` says what canonical markup is, `_page_stream.h` which pages the kernel reads.
 """
 
-from schemas.errors import PageTooLargeError
 from transforms import page_kernel, parse_kernel
 
 MAX_GROWTH = 64
@@ -17,27 +16,13 @@ MOST_MARKUP = 1 << 28
 """Bytes of markup that no page may have."""
 
 
-def _largest_markup(html: str) -> int:
-    return min(MAX_GROWTH * len(html) + LEAST_MARKUP, MOST_MARKUP)
-
-
-def _grown_error(html: str) -> PageTooLargeError:
-    largest = _largest_markup(html)
-    return PageTooLargeError(f"over {largest} bytes of markup from {len(html)} characters of HTML")
-
-
-def check_growth(html: str, markup: bytes) -> bytes:
-    """Canonical markup, if it is no more than a page without tricks can have.
+def largest_markup(html: str) -> int:
+    """Bytes of canonical markup that a page without tricks has at most.
 
     Formatting elements that are left open are opened again in each paragraph behind them, with all
     their attributes: some kilobytes can become gigabytes.
-
-    Raises:
-        PageTooLargeError: It is more.
     """
-    if len(markup) > _largest_markup(html):
-        raise _grown_error(html)
-    return markup
+    return min(MAX_GROWTH * len(html) + LEAST_MARKUP, MOST_MARKUP)
 
 
 def stream_markup(html: str) -> bytes | None:
@@ -51,11 +36,8 @@ def stream_markup(html: str) -> bytes | None:
         something without a rule here; and of every page where the kernel was not built.
 
     Raises:
-        PageTooLargeError: As `check_growth`.
+        OverflowError: More than `largest_markup`.
     """
     if not page_kernel.AVAILABLE:
         return None
-    try:
-        return parse_kernel.stream_markup(html, _largest_markup(html))
-    except OverflowError:
-        raise _grown_error(html) from None
+    return parse_kernel.stream_markup(html, largest_markup(html))

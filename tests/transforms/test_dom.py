@@ -5,7 +5,8 @@ from tests.conftest import hang_guard
 from transforms import dom as dom_module
 from transforms import html_parsers
 from transforms.dom import NAMES, Dom, parse_html
-from transforms.html_parsers import BACKENDS, MAX_DEPTH, MAX_FORMATTING
+from transforms.html_parsers import BACKENDS
+from transforms.source_limits import MAX_DEPTH, MAX_FORMATTING
 
 
 def tag_names(dom: Dom) -> list[str]:

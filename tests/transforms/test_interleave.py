@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -164,11 +165,12 @@ def test_page_at_the_limit_is_kept() -> None:
 def test_page_that_lexbor_refuses_is_read_by_beautifulsoup(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    def parse(html: str, backend: str = "lexbor") -> Dom:
+    def parse(html: str, backend: str, deadline: float) -> Dom:
+        assert deadline < monotonic() + CONFIG.max_seconds
         tried.append(backend)
         if backend == "lexbor":
             raise HtmlParseError("lexbor: no")
-        return parse_html(html, backend)
+        return parse_html(html, backend, deadline)
 
     monkeypatch.setattr(interleave, "parse_html", parse)
     assert [shown(node) for node in nodes_of("<p>x")] == [("paragraph", "x")]

@@ -1,5 +1,6 @@
 """lexbor called directly by the page kernel, and through selectolax: both write the same."""
 
+import ctypes
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -9,13 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from selectolax import lexbor
 from selectolax.lexbor import LexborHTMLParser
 
 from benchmarks.extraction_data import SETS, load_set, load_site_pages
 from schemas.errors import HtmlParseError
 from tests.conformance.case_files import read_cases
 from transforms import html_parsers, page_kernel, parse_kernel
-from transforms.html_parsers import LEXBOR_OPTIONS, canonical_lexbor, prepare_source
+from transforms.html_parsers import LEXBOR_OPTIONS, canonical_lexbor
+from transforms.source_limits import prepare_source
 
 needs_direct = pytest.mark.skipif(
     not html_parsers.reads_directly(), reason="lexbor cannot be called directly here"
@@ -44,7 +47,7 @@ def by_the_rules(source: bytes) -> bytes:
 
 
 def check(source: bytes) -> None:
-    found = parse_kernel.lexbor_markup(source)
+    found = html_parsers._direct_lexbor(source)
     assert found == html_parsers._public_lexbor(source)
     assert found == by_the_rules(source)
 
@@ -111,7 +114,7 @@ def test_markup_is_that_of_the_rules(html: str, expected: str | None) -> None:
     check(source)
     if expected is not None:
         body = f"<html><head></head><body>{expected}</body></html>"
-        assert parse_kernel.lexbor_markup(source).decode() == body
+        assert html_parsers._direct_lexbor(source).decode() == body
 
 
 @needs_direct
@@ -134,7 +137,7 @@ def test_long_texts_are_written_around_each_place() -> None:
 def test_deep_trees_are_walked_without_recursion() -> None:
     source = b"<i>" * 30 + b"<div>" * 3000 + b"deepest"
     check(source)
-    assert parse_kernel.lexbor_markup(source).count(b"</div>") == 3000
+    assert html_parsers._direct_lexbor(source).count(b"</div>") == 3000
 
 
 TOKENS = [
@@ -197,7 +200,7 @@ def test_both_ways_agree_on_real_pages(shared_data: Path) -> None:
     pages += load_site_pages(shared_data)[::4]
     for number, page in enumerate(pages):
         source = prepare_source(page.html)
-        found = parse_kernel.lexbor_markup(source)
+        found = html_parsers._direct_lexbor(source)
         assert found == html_parsers._public_lexbor(source)
         if number % 17 == 0:
             assert found == by_the_rules(source)
@@ -207,8 +210,8 @@ def test_both_ways_agree_on_real_pages(shared_data: Path) -> None:
 def test_threads_do_not_meet() -> None:
     sources = CASES * 3
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(parse_kernel.lexbor_markup, sources))
-    assert found == [parse_kernel.lexbor_markup(source) for source in sources]
+        found = list(pool.map(html_parsers._direct_lexbor, sources))
+    assert found == [html_parsers._direct_lexbor(source) for source in sources]
 
 
 def name_no_function(patch: pytest.MonkeyPatch) -> None:
@@ -252,7 +255,7 @@ def test_public_way_is_taken_where_the_two_do_not_agree(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(parse_kernel, "has_lexbor", lambda: True)
-    monkeypatch.setattr(parse_kernel, "lexbor_markup", lambda source: b"<html></html>")
+    monkeypatch.setattr(parse_kernel, "lexbor_markup", lambda *_: b"<html></html>")
     with caplog.at_level(logging.WARNING):
         assert canonical_lexbor(b"a") == b"<html><head></head><body>a</body></html>"
         assert canonical_lexbor(b"b") == b"<html><head></head><body>b</body></html>"
@@ -311,16 +314,16 @@ def test_what_is_utf8_is_what_python_decodes(octets: bytes, before: int) -> None
         source.decode()
     except UnicodeDecodeError:
         with pytest.raises(ValueError, match="not UTF-8"):
-            parse_kernel.lexbor_markup(source)
+            html_parsers._direct_lexbor(source)
     else:
-        parse_kernel.lexbor_markup(source)
+        html_parsers._direct_lexbor(source)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), MemoryError("no")])
 def test_page_that_is_refused_is_a_typed_error(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(source: bytes) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise error
 
     monkeypatch.setattr(html_parsers, "reads_directly", lambda: True)
@@ -333,16 +336,23 @@ def test_page_that_is_refused_is_a_typed_error(
 def test_functions_that_do_not_fit_are_refused() -> None:
     from transforms import _page_kernel
 
-    functions = bytes([1]) * 8 * len(parse_kernel._LEXBOR)
+    # The last one is called at once.
+    setup = ctypes.CDLL(lexbor.__file__)[parse_kernel._LEXBOR[-1]]
+    address = ctypes.cast(setup, ctypes.c_void_p).value
+    assert address
+    functions = bytes([1]) * 8 * (len(parse_kernel._LEXBOR) - 1) + address.to_bytes(8, "little")
     name = b"p".ljust(16, b"\0")
-    assert _page_kernel.lexbor(functions, 0, name, name, b"<")
-    with pytest.raises(ValueError, match="sizes"):
-        _page_kernel.lexbor(functions[8:], 0, name, name, b"<")
-    with pytest.raises(ValueError, match="sizes"):
-        _page_kernel.lexbor(functions, 0, name[1:], name, b"<")
-    with pytest.raises(ValueError, match="sizes"):
-        _page_kernel.lexbor(functions, 0, name * 60, name * 60, b"<")
+    assert _page_kernel.lexbor(functions, 0, name, name, b"<", 9, 9)
+    for wrong in (
+        (functions[8:], 0, name, name, b"<", 9, 9),
+        (functions, 0, name[1:], name, b"<", 9, 9),
+        (functions, 0, name * 60, name * 60, b"<", 9, 9),
+        (functions, 0, name, name, b"<", -1, 9),
+        (functions, 0, name, name, b"<", 9, -1),
+    ):
+        with pytest.raises(ValueError, match="sizes"):
+            _page_kernel.lexbor(*wrong)
     with pytest.raises(ValueError, match="missing"):
-        _page_kernel.lexbor(functions[8:] + bytes(8), 0, name, name, b"<")
+        _page_kernel.lexbor(functions[8:] + bytes(8), 0, name, name, b"<", 9, 9)
     with pytest.raises(ValueError, match="incorrect name"):
-        _page_kernel.lexbor_markup(page_kernel._tag_names(), b"")
+        _page_kernel.lexbor_markup(page_kernel._tag_names(), b"", 9, 9, 9.0)

@@ -1,4 +1,4 @@
-"""The page kernel counts and limits what the Python code in `html_parsers.py` does."""
+"""The page kernel counts and limits what the Python code in `source_limits.py` does."""
 
 import re
 from pathlib import Path
@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 
 from benchmarks.extraction_data import SETS, load_set
 from schemas.errors import PageTooLargeError
-from transforms import html_parsers, page_kernel, parse_kernel
-from transforms.html_parsers import (
-    LONG_TAG,
-    MAX_DEPTH,
-    MAX_FORMATTING,
-    canonical_lexbor,
-    prepare_source,
-)
+from transforms import page_kernel, parse_kernel, source_limits
+from transforms.html_parsers import canonical_lexbor
+from transforms.source_limits import LONG_TAG, MAX_DEPTH, MAX_FORMATTING, prepare_source
 
 pytestmark = pytest.mark.skipif(
     not page_kernel.AVAILABLE, reason="the page kernel was not built: there was no C compiler"
@@ -52,7 +47,7 @@ COUNTED = {
 def test_tags_are_counted(html: str, expected: tuple[int, int, int]) -> None:
     for before in ("", " " * 57, " " * 63, " " * 64):
         source = (before + html).encode()
-        assert html_parsers._count_tags(source) == expected
+        assert source_limits._count_tags(source) == expected
         assert parse_kernel.slim(source.decode())[1] == expected
 
 
@@ -69,7 +64,7 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=20))
 def test_soup_is_counted_alike(drawn: list[str]) -> None:
     source = "".join(drawn).encode()
-    assert parse_kernel.slim(source.decode())[1] == html_parsers._count_tags(source)
+    assert parse_kernel.slim(source.decode())[1] == source_limits._count_tags(source)
 
 
 # Sources, and what is left of them where two elements may nest, one of them for formatting.
@@ -98,9 +93,9 @@ LIMITED = {
 
 @pytest.mark.parametrize(("html", "expected"), LIMITED.values(), ids=LIMITED.keys())
 def test_depth_is_limited(html: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_parsers, "MAX_DEPTH", 2)
-    monkeypatch.setattr(html_parsers, "MAX_FORMATTING", 1)
-    assert html_parsers._limit_depth(html.encode()).decode() == expected
+    monkeypatch.setattr(source_limits, "MAX_DEPTH", 2)
+    monkeypatch.setattr(source_limits, "MAX_FORMATTING", 1)
+    assert source_limits._limit_depth(html.encode()).decode() == expected
     limited = parse_kernel.limit_depth(html.encode())
     assert limited is not None
     assert limited.decode() == expected
@@ -121,9 +116,9 @@ NESTING = [
 def test_soup_is_limited_alike(drawn: list[str], depth: int, formatting: int) -> None:
     source = "".join(drawn).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(html_parsers, "MAX_DEPTH", depth)
-        patch.setattr(html_parsers, "MAX_FORMATTING", formatting)
-        assert parse_kernel.limit_depth(source) == html_parsers._limit_depth(source)
+        patch.setattr(source_limits, "MAX_DEPTH", depth)
+        patch.setattr(source_limits, "MAX_FORMATTING", formatting)
+        assert parse_kernel.limit_depth(source) == source_limits._limit_depth(source)
 
 
 def test_page_that_is_not_deep_stays_itself() -> None:
@@ -139,7 +134,7 @@ def test_page_of_very_many_names_is_left_to_python() -> None:
     assert parse_kernel.limit_depth(made(600)) is None
     source = b"<x-y>" * (MAX_DEPTH + 1) + made(5000)
     assert parse_kernel.limit_depth(source) is None
-    assert prepare_source(source.decode()) == html_parsers._limit_depth(source) != source
+    assert prepare_source(source.decode()) == source_limits._limit_depth(source) != source
 
 
 def test_real_pages_are_counted_and_limited_alike(shared_data: Path) -> None:
@@ -147,9 +142,9 @@ def test_real_pages_are_counted_and_limited_alike(shared_data: Path) -> None:
     ends = re.compile(rb"</(?:div|b|i|strong|span)>")
     for html in pages:
         source = html.encode("utf-8", "replace")
-        assert parse_kernel.slim(source.decode())[1] == html_parsers._count_tags(source)
+        assert parse_kernel.slim(source.decode())[1] == source_limits._count_tags(source)
         for each in (source, ends.sub(b"", source)):
-            assert parse_kernel.limit_depth(each) in (html_parsers._limit_depth(each), None)
+            assert parse_kernel.limit_depth(each) in (source_limits._limit_depth(each), None)
 
 
 @pytest.mark.parametrize("html", ["<b>" * 3000, "<p><b>x" * 2500, "<div>" * 9000, "<p>x" * 9000])

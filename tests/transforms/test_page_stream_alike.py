@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from benchmarks.extraction_data import SETS, load_set, load_site_pages
 from tests.conformance.case_files import read_cases
 from transforms import page_kernel
-from transforms.html_parsers import canonical_lexbor, prepare_source
+from transforms.html_parsers import canonical_lexbor
 from transforms.markup import word_set
+from transforms.source_limits import prepare_source
 from transforms.stream_parser import stream_markup
 
 pytestmark = pytest.mark.skipif(not page_kernel.AVAILABLE, reason="the kernel was not built")
