@@ -44,7 +44,7 @@ _LONGEST_REQUEST = 300
 """Characters up to which a text in `noscript` that names JavaScript only asks for it."""
 
 
-STEP_VERSION = 5
+STEP_VERSION = 6
 """Changes when the same page gives other nodes."""
 
 

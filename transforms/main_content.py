@@ -27,6 +27,7 @@ from transforms.content_images import select_pictures
 from transforms.content_model import ContentModel, score_blocks
 from transforms.content_rules import (
     Flags,
+    drop_labels,
     drop_lone_headings,
     drop_twins,
     keep_alike,
@@ -126,6 +127,7 @@ def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
     scores = score_blocks(blocks, model)
     chrome, keep, small = settle_blocks(dom, blocks, scores)
     keep &= blocks.size > 0
+    drop_labels(dom, blocks, keep)
     if small:
         pictures = _IMAGES[np.maximum(dom.tags, 0)] & ~cover_tags(dom, blocks, chrome)[0]
     else:

@@ -16,7 +16,6 @@ CASES = read_cases()
 CONFIG = ExtractConfig()
 
 MISJUDGED = {
-    "boilerplate/chrome-of-named-divs": "an advertisement's label is kept",
     "boilerplate/boxes-inside-the-body": "a newsletter box inside the body is kept",
     "boilerplate/hidden-elements": "a label that only `aria-hidden` hides is kept",
     "boilerplate/lead-picture-above-body": "the lead above the body is left out",

@@ -5,7 +5,13 @@ import pytest
 
 from transforms.content_features import measure_blocks
 from transforms.content_model import UNIT, WEIGHT_UNIT, load_model, score_blocks
-from transforms.content_rules import drop_lone_headings, drop_twins, keep_whole, sure_chrome
+from transforms.content_rules import (
+    drop_labels,
+    drop_lone_headings,
+    drop_twins,
+    keep_whole,
+    sure_chrome,
+)
 from transforms.dom import parse_html
 from transforms.html_parsers import BACKENDS
 from transforms.interleave import extract_page
@@ -129,6 +135,48 @@ def test_twins_side_by_side_are_meant() -> None:
     keep = np.ones(2, np.bool_)
     drop_twins(dom, measure_blocks(dom), keep)
     assert keep.all()
+
+
+LABELS = {
+    "a label": ("<div class=ad-unit><p>Advertisement</p></div>", True),
+    "its own box": ("<p class='label AdLabel'>Anuncio</p>", True),
+    "beside a picture": ("<div class='x ads'><p>Ad</p><a href=b><img src=c></a></div>", True),
+    "of a box around": ("<div class=advertisement><div><p>Weiter</p></div></div>", True),
+    "in another language": ("<aside class=werbung><p>Anzeige</p></aside>", True),
+    "of a box too far around": ("<div class=ad><i><b><u><p>Far</p></u></b></i></div>", False),
+    "a heading": ("<div class=ad-unit><h3>Advertising</h3><p>x</p></div>", None),
+    "a link": ("<div class=ad-unit><p><a href=b>Boots</a></p></div>", False),
+    "a sentence": (f"<div class=ad><p>{SENTENCE * 2}</p></div>", False),
+    "by its id": ("<p id=ad-hoc>Ad hoc</p>", False),
+    "a hash": ("<p class='css-1ad9 b7-ad06-4e'>Text</p>", False),
+    "another word": ("<p class='adverb adaptive shadow'>Text</p>", False),
+    "sponsors": ("<div class=sponsors><p>Mill and Sons</p></div>", False),
+    "part of more": (f"<div class=ad><p>Mill</p><p>Sells a mill</p><p>{SENTENCE * 2}</p></div>", False),
+}
+
+
+@pytest.mark.parametrize(("html", "goes"), LABELS.values(), ids=LABELS.keys())
+def test_label_of_an_advertisement_goes(html: str, goes: bool | None) -> None:
+    dom = parse_html(f"<p>{SENTENCE}</p>{html}<p>{SENTENCE}</p>")
+    blocks = measure_blocks(dom)
+    keep = np.ones(len(blocks.first), np.bool_)
+    drop_labels(dom, blocks, keep)
+    kept = keep[blocks.size > 0].tolist()
+    assert kept[0]
+    assert kept[-1]
+    if goes is None:
+        assert kept == [True, True, False, True]  # what a heading heads is no heading
+    else:
+        assert all(kept[1:-1]) is not goes
+
+
+def test_classified_advertisements_keep_their_labels() -> None:
+    label = "<div class=ad-price><p>120 EUR</p></div>"
+    dom = parse_html(f"{label}<div class=ad-text><p>{SENTENCE * 2}</p></div>")
+    for is_kept in (True, False):
+        keep = np.array([True, is_kept])
+        drop_labels(dom, measure_blocks(dom), keep)
+        assert keep.tolist() == [is_kept, is_kept]
 
 
 def test_page_with_little_text_is_kept_whole() -> None:
