@@ -13,6 +13,8 @@
   heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
   kept once.
+- **Details.** Of an element that a reader opens and closes, all or nothing is kept, unless it is
+  mostly links.
 - **Labels of advertisements.** What stands alone in a box whose class says that it is for one, and
   is no more than a label, goes.
 """
@@ -286,6 +288,20 @@ def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:
         # Side by side, the author means both.
         if seen.setdefault(text, container) != container:
             keep[place] = False
+
+
+def keep_details(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
+    """Keeps all of a `details` of which something is kept: the answer with the question."""
+    opened = dom.positions("details")
+    if not opened:
+        return
+    says = (blocks.size > 0) & ~chrome
+    linked = blocks.size * blocks.measures[:, LINKED_SHARE]
+    for begin, end in block_spans(dom, blocks, opened).tolist():
+        inside = slice(begin, end)
+        is_linked = 100 * linked[inside].sum() > MAX_LINKED * 64 * blocks.size[inside].sum()
+        if keep[inside].any() and not is_linked:
+            keep[inside] |= says[inside]
 
 
 def drop_labels(dom: Dom, blocks: Blocks, keep: Flags) -> None:

@@ -32,6 +32,7 @@ from transforms.content_rules import (
     drop_twins,
     keep_alike,
     keep_code,
+    keep_details,
     keep_headline,
     keep_whole,
     sure_chrome,
@@ -127,6 +128,7 @@ def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
     scores = score_blocks(blocks, model)
     chrome, keep, small = settle_blocks(dom, blocks, scores)
     keep &= blocks.size > 0
+    keep_details(dom, blocks, keep, chrome)
     drop_labels(dom, blocks, keep)
     if small:
         pictures = _IMAGES[np.maximum(dom.tags, 0)] & ~cover_tags(dom, blocks, chrome)[0]

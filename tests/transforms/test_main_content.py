@@ -9,6 +9,7 @@ from transforms.content_rules import (
     drop_labels,
     drop_lone_headings,
     drop_twins,
+    keep_details,
     keep_whole,
     sure_chrome,
 )
@@ -137,6 +138,26 @@ def test_twins_side_by_side_are_meant() -> None:
     assert keep.all()
 
 
+@pytest.mark.parametrize(
+    ("inside", "before", "after"),
+    [
+        ("<summary>Why?</summary><p>Because.</p>", [True, False], [True, True]),
+        ("<summary>Why?</summary><p>Because.</p>", [False, True], [True, True]),
+        ("<summary>Why?</summary><p>Because.</p>", [False, False], [False, False]),
+        ("<summary>Why?</summary><nav><p>Because.</p></nav>", [True, False], [True, False]),
+        ("<summary>Menu</summary><p><a href=a>A link to it</a></p>", [True, False], [True, False]),
+    ],
+)
+def test_question_and_answer_are_kept_together(
+    inside: str, before: list[bool], after: list[bool]
+) -> None:
+    dom = parse_html(f"<p>{SENTENCE}</p><details>{inside}</details><p>{SENTENCE}</p>")
+    blocks = measure_blocks(dom)
+    keep = np.array([True, *before, True])
+    keep_details(dom, blocks, keep, sure_chrome(dom, blocks))
+    assert keep.tolist() == [True, *after, True]
+
+
 LABELS = {
     "a label": ("<div class=ad-unit><p>Advertisement</p></div>", True),
     "its own box": ("<p class='label AdLabel'>Anuncio</p>", True),
@@ -151,7 +172,10 @@ LABELS = {
     "a hash": ("<p class='css-1ad9 b7-ad06-4e'>Text</p>", False),
     "another word": ("<p class='adverb adaptive shadow'>Text</p>", False),
     "sponsors": ("<div class=sponsors><p>Mill and Sons</p></div>", False),
-    "part of more": (f"<div class=ad><p>Mill</p><p>Sells a mill</p><p>{SENTENCE * 2}</p></div>", False),
+    "part of more": (
+        f"<div class=ad><p>Mill</p><p>Sells a mill</p><p>{SENTENCE * 2}</p></div>",
+        False,
+    ),
 }
 
 
