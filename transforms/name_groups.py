@@ -12,46 +12,68 @@ from transforms.markup import word_set
 
 GROUPS: dict[str, str] = {
     "comment": "comment comments commentlist commentary disqus respond reply replies discussion"
-    " kommentar kommentare commentaires comentarios commenti trackback pingback livefyre",
+    " kommentar kommentare commentaires comentarios commenti trackback pingback livefyre"
+    " komentarze komentar yorum yorumlar reacties kommentarer comentario",
     "related": "related relate recommended recommendation recommendations recommend similar popular"
     " trending recent latest also suggested suggestions yarpp mostread upnext recirc recirculation"
-    " outbrain taboola zergnet revcontent dianomi more next previous prev readmore seealso",
+    " outbrain taboola zergnet revcontent dianomi more next previous prev readmore seealso"
+    " relacionadas relacionados relacionado relacionada verwandte aehnliche meistgelesen"
+    " masleidas maislidas correlati similaires gerelateerd relaterade ilgili",
     "share": "share sharing shares sharebar social follow addthis sharedaddy facebook twitter"
-    " instagram linkedin pinterest whatsapp addtoany sharethis",
+    " instagram linkedin pinterest whatsapp addtoany sharethis"
+    " teilen partager compartir compartilhar condividi delen paylas",
     "navigation": "nav navbar navigation navi menu submenu menubar megamenu dropdown breadcrumb"
     " breadcrumbs crumbs crumb pagination pager paging topbar toolbar skip tablist sitemap"
-    " menuitem offcanvas drawer",
+    " menuitem offcanvas drawer"
+    " menue hauptmenue hauptnavigation brotkrumen ariane migas migalhas kruimelpad"
+    " paginacion",
     "footer": "footer foot bottom copyright colophon credits legal contentinfo imprint impressum"
-    " disclaimer",
-    "header": "header masthead banner head top",
+    " disclaimer"
+    " fusszeile rodape piepagina stopka",
+    "header": "header masthead banner head top kopfzeile cabecera cabecalho entete testata",
     "side": "sidebar aside rail widget widgets complementary secondary sidenav side right left"
-    " column sticky",
+    " column sticky"
+    " seitenleiste lateral barralateral",
     "contents": "toc contents outline index",
     "ad": "ad ads advert adverts advertisement advertising adsense dfp sponsor sponsored sponsors"
-    " promo promos promotion werbung anzeige publicidad publicite gpt leaderboard affiliate",
+    " promo promos promotion werbung anzeige publicidad publicite gpt leaderboard affiliate"
+    " reklama publicidade pubblicita",
     "notice": "cookie cookies gdpr consent privacy notice alert modal popup overlay dialog lightbox"
-    " tooltip toast alertdialog onetrust cmp",
+    " tooltip toast alertdialog onetrust cmp"
+    " zustimmung einwilligung",
     "subscribe": "newsletter subscribe subscription subscriber signup signin login register paywall"
-    " mailing account logout",
+    " mailing account logout"
+    " boletin infolettre abonnieren suscripcion suscribete anmelden",
     "meta": "meta byline author authors date time timestamp published updated dateline posted"
-    " reading info datepublished",
-    "tags": "tag tags category categories topics keywords label labels badge",
+    " reading info datepublished"
+    " autor autoren autora autore auteur auteurs verfasser redacteur fecha datum",
+    "tags": "tag tags category categories topics keywords label labels badge"
+    " etiquetas schlagworte stichworte categorie categorias kategorie kategorien",
     "profile": "avatar bio profile user username member contributor about",
-    "article": "article story post entry blog news single newsarticle blogposting",
+    "article": "article story post entry blog news single newsarticle blogposting"
+    " artikel articulo articolo artigo noticia noticias beitrag",
     "body": "content body text main prose copy markdown richtext wysiwyg articlebody rte rich"
-    " maincontent postbody mw parser output",
-    "title": "title headline heading subtitle name h",
-    "lead": "dek standfirst summary lead lede intro excerpt teaser subhead kicker abstract",
+    " maincontent postbody mw parser output"
+    " inhalt contenido contenu contenuto conteudo cuerpo artikeltext",
+    "title": "title headline heading subtitle name h"
+    " titel titulo titre titolo ueberschrift titular",
+    "lead": "dek standfirst summary lead lede intro excerpt teaser subhead kicker abstract"
+    " vorspann entradilla chapeau chapo bajada copete",
     "item": "card cards grid tile tiles item items list listing listings results result row rows"
     " col cell thumb thumbnail thumbnails archive feed collection",
     "slide": "carousel slider slide slides swiper slick splide gallery",
     "product": "product products price prices pricing sku cart buy stock variant variants shipping"
     " spec specs specification specifications attributes offer offers availability quantity"
-    " wishlist add checkout delivery returns",
-    "description": "description details detail desc overview features feature highlights bullets",
-    "review": "review reviews rating ratings stars testimonial testimonials aggregaterating",
+    " wishlist add checkout delivery returns"
+    " produkt produkte producto productos produit produits preis precio prix prezzo"
+    " warenkorb panier carrito carrello",
+    "description": "description details detail desc overview features feature highlights bullets"
+    " beschreibung descripcion descrizione descricao",
+    "review": "review reviews rating ratings stars testimonial testimonials aggregaterating"
+    " bewertung bewertungen resenas recensioni",
     "figure": "caption figcaption figure image images img photo photos picture media video credit"
-    " wp",
+    " wp"
+    " bild bilder bildunterschrift imagen imagenes foto fotos",
     "forum": "thread topic message messages forum forums posts question questions answer answers"
     " conversation reactions bbcode postcontent signature qapage",
     "vote": "vote votes voting score like likes karma rank stats views count counter",
@@ -61,12 +83,14 @@ GROUPS: dict[str, str] = {
     "panel": "accordion collapse collapsed collapsible faq faqs panel panels tab tabs toggle"
     " expand expandable",
     "control": "form search filter filters sort sorting input button buttons btn cta link links"
-    " select option options field searchform contact action actions",
+    " select option options field searchform contact action actions"
+    " suche buscar recherche formular kontakt contacto",
     "docs": "doc docs documentation api reference guide tutorial section article help manual"
     " docstring rst sphinx",
     "code": "code highlight syntax snippet prettyprint codeblock hljs prism",
     "recipe": "recipe ingredient ingredients instruction instructions directions nutrition method"
-    " wprm tasty",
+    " wprm tasty"
+    " rezept zutaten zubereitung receta ingredientes recette ricetta ingredienti",
     "service": "service services hero block blocks landing team client clients partner partners"
     " solution solutions benefits steps step",
     "table": "table infobox navbox dataframe spec toolbox",
