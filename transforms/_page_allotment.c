@@ -4,6 +4,7 @@
 
 #include <stdalign.h>
 #include <stddef.h>
+#include <time.h>
 
 /* What stands before the bytes that are handed out. */
 struct Piece {
@@ -14,10 +15,18 @@ struct Piece {
 
 static _Thread_local Allotment *current;
 
-void begin_allotment(Allotment *allotment, size_t most)
+double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void begin_allotment(Allotment *allotment, size_t most, double deadline)
 {
     allotment->newest = NULL;
     allotment->left = most;
+    allotment->deadline = deadline;
     current = allotment;
 }
 
@@ -35,6 +44,8 @@ static size_t piece_for(size_t size, size_t has)
 {
     if (size > has && size - has > current->left)
         longjmp(current->refused, SPENT);
+    if (now() > current->deadline)
+        longjmp(current->refused, OVERDUE);
     return sizeof(Piece) + size;
 }
 

@@ -7,8 +7,6 @@
 #include "_page_allotment.h"
 #include "_page_markup.h"
 
-#include <time.h>
-
 /* A document, node, element or attribute of lexbor's. An element and a text are nodes too. */
 typedef void Opaque;
 
@@ -25,6 +23,7 @@ typedef struct {
     Opaque *(*first_child)(Opaque *node);
     Opaque *(*last_child)(Opaque *node);
     Opaque *(*next)(Opaque *node);
+    Opaque *(*previous)(Opaque *node);
     Opaque *(*parent)(Opaque *node);
     const uint8_t *(*text)(Opaque *node, size_t *size); /* the document keeps it */
     const uint8_t *(*name)(Opaque *element, size_t *size);
@@ -41,6 +40,20 @@ enum { ELEMENT_NODE = 1, TEXT_NODE = 3 };
 
 /* What is written of an element. */
 typedef enum { WHOLE, START_TAG, NOTHING } Extent;
+
+/* What became of a page. */
+typedef enum {
+    WRITTEN,
+    REFUSED,
+    ROOTLESS,
+    MEMORY,
+    NOT_UTF8,
+    LARGE_MARKUP,
+    LARGE_TREE,
+    DEEP,
+    CROWDED,
+    LATE
+} Result;
 
 /* `CHUNK`: bytes that are parsed at a time. */
 enum { NAME_SLOTS = 256, MAX_NAMES = NAME_SLOTS / 4, STEP = 64, CHUNK = 4096 };
@@ -150,14 +163,19 @@ static bool begin_node(const Lexbor *lexbor, Markup *out, Opaque *node)
     return extent == WHOLE;
 }
 
-/* Stops soon after the largest markup that there may be. */
-static void write_tree(const Lexbor *lexbor, Markup *out, Opaque *root, size_t largest)
+/* Stops soon behind the largest markup that there may be, and where elements are too deep. */
+static Result write_tree(const Lexbor *lexbor, Markup *out, Opaque *root, size_t largest)
 {
     const Functions *call = &lexbor->lexbor;
-    for (Opaque *node = root; !out->is_out_of_memory && out->size <= largest;) {
+    size_t depth = 0;
+    for (Opaque *node = root; !out->is_out_of_memory;) {
+        if (out->size > largest)
+            return LARGE_MARKUP;
         if (begin_node(lexbor, out, node)) {
             Opaque *child = call->first_child(node);
             if (child) {
+                if (++depth > lexbor->max_depth)
+                    return DEEP;
                 node = child;
                 continue;
             }
@@ -166,12 +184,14 @@ static void write_tree(const Lexbor *lexbor, Markup *out, Opaque *root, size_t l
         Opaque *following = NULL;
         while (node != root && !(following = call->next(node))) {
             node = call->parent(node);
+            depth--;
             write_end_tag(lexbor, out, node);
         }
         if (node == root)
-            return;
+            return out->size > largest ? LARGE_MARKUP : WRITTEN;
         node = following;
     }
+    return MEMORY;
 }
 
 /* --- Functions for Python --- */
@@ -251,32 +271,22 @@ static bool is_utf8(const uint8_t *octets, size_t size)
     return true;
 }
 
-typedef enum {
-    WRITTEN,
-    REFUSED,
-    ROOTLESS,
-    MEMORY,
-    NOT_UTF8,
-    LARGE_MARKUP,
-    LARGE_TREE,
-    DEEP,
-    CROWDED,
-    LATE
-} Result;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static size_t count_attributes(const Functions *call, Opaque *element)
 {
     size_t count = 0;
     for (Opaque *each = call->first_attribute(element); each; each = call->next_attribute(each))
         count++;
     return count;
+}
+
+/* The last element in an element, unless much else follows it. */
+static Opaque *last_element(const Functions *call, Opaque *element)
+{
+    Opaque *node = call->last_child(element);
+    for (int passed = 0; node && call->type(node) != ELEMENT_NODE; node = call->previous(node))
+        if (++passed > STEP)
+            return NULL;
+    return node;
 }
 
 /* What is wrong with a tree that is being made, or `WRITTEN`: the open elements, which each tag may have
@@ -286,10 +296,13 @@ static Result check_tree(const Lexbor *lexbor, Opaque *document)
 {
     const Functions *call = &lexbor->lexbor;
     size_t depth = 0;
-    for (Opaque *node = call->root(document); node; node = call->last_child(node)) {
+    Opaque *node = call->root(document);
+    if (node && call->type(node) != ELEMENT_NODE)
+        return WRITTEN; /* there are only comments yet */
+    for (; node; node = last_element(call, node)) {
         if (depth++ > lexbor->max_depth)
             return DEEP;
-        if (depth <= 2 && call->type(node) == ELEMENT_NODE && count_attributes(call, node) > lexbor->max_attributes)
+        if (depth <= 2 && count_attributes(call, node) > lexbor->max_attributes)
             return CROWDED;
     }
     return WRITTEN;
@@ -320,34 +333,26 @@ static Result write_page(const Lexbor *lexbor, const uint8_t *source, size_t siz
     if (result == WRITTEN && !(root = call->root(document)))
         result = ROOTLESS;
     /* Mostly less than the source, and seldom more. */
-    if (result == WRITTEN && room_for(out, size + STEP)) {
-        write_tree(lexbor, out, root, largest);
-        if (out->size > largest)
-            result = LARGE_MARKUP;
-    }
+    if (result == WRITTEN)
+        result = room_for(out, size + STEP) ? write_tree(lexbor, out, root, largest) : MEMORY;
     call->destroy(document);
-    return out->is_out_of_memory ? MEMORY : result;
+    return result;
 }
 
-/* `write_page` with a limit on lexbor's memory. */
-static Result write_allotted(const Lexbor *lexbor, const uint8_t *source, size_t size, size_t most_memory,
-                             size_t largest, double deadline, Markup *out)
+/* `write_page` with a limit on lexbor's memory and time. */
+static Result write_allotted(const Lexbor *lexbor, const uint8_t *source, size_t size, size_t largest,
+                             Allotment *allotment, Markup *out)
 {
-    Allotment allotment;
-    Result result;
-    begin_allotment(&allotment, most_memory);
-    switch (setjmp(allotment.refused)) {
+    switch (setjmp(allotment->refused)) {
     case 0:
-        result = write_page(lexbor, source, size, largest, deadline, out);
-        break;
+        return write_page(lexbor, source, size, largest, allotment->deadline, out);
     case SPENT:
-        result = LARGE_TREE;
-        break;
+        return LARGE_TREE;
+    case OVERDUE:
+        return LATE;
     default:
-        result = MEMORY;
+        return MEMORY;
     }
-    end_allotment(&allotment);
-    return result;
 }
 
 PyObject *lexbor_markup(PyObject *module, PyObject *arguments)
@@ -366,11 +371,14 @@ PyObject *lexbor_markup(PyObject *module, PyObject *arguments)
     if (most_memory < 0 || largest < 0)
         return refuse("lexbor_markup: a limit below 0");
     Markup out = {0};
+    Allotment allotment; /* not where `setjmp` is called: it changes until that answers again */
     Result result = NOT_UTF8;
     Py_BEGIN_ALLOW_THREADS
-    if (is_utf8((const uint8_t *)data, (size_t)size))
-        result = write_allotted(lexbor, (const uint8_t *)data, (size_t)size, (size_t)most_memory, (size_t)largest,
-                                now() + seconds, &out);
+    if (is_utf8((const uint8_t *)data, (size_t)size)) {
+        begin_allotment(&allotment, (size_t)most_memory, now() + seconds);
+        result = write_allotted(lexbor, (const uint8_t *)data, (size_t)size, (size_t)largest, &allotment, &out);
+        end_allotment(&allotment);
+    }
     Py_END_ALLOW_THREADS
     switch (result) {
     case WRITTEN:

@@ -194,15 +194,6 @@ static size_t raw_end(const Nesting *nesting, size_t at, const uint8_t *name, si
     return nesting->size;
 }
 
-/* The offset behind the next `-->`, or the size. */
-static size_t pass_comment(const Nesting *nesting, size_t begin)
-{
-    for (size_t at = begin; (at = find_byte(nesting->source, nesting->size, at, '>')) < nesting->size; at++)
-        if (at - begin >= 2 && nesting->source[at - 1] == '-' && nesting->source[at - 2] == '-')
-            return at + 1;
-    return nesting->size;
-}
-
 /* Whether a start tag stays; if so, its element is open. */
 static bool open_element(Nesting *nesting, uint16_t number)
 {
@@ -245,7 +236,7 @@ static Outcome find_too_deep(Nesting *nesting, Places *cuts)
         const uint8_t *raw;
         size_t raw_size;
         if (size - at >= 4 && !memcmp(source + at, "<!--", 4)) {
-            at = pass_comment(nesting, at + 4);
+            at = comment_end(&(Source){.at = source, .size = size}, at + 4);
             continue;
         }
         if ((raw_size = raw_at(nesting, at + 1, &raw))) {

@@ -26,7 +26,7 @@ from transforms.html_parsers import (
     canonical_beautifulsoup,
     canonical_lexbor,
 )
-from transforms.source_limits import prepare_source
+from transforms.source_limits import MAX_DEPTH, prepare_source
 from transforms.stream_parser import largest_markup, stream_markup
 
 Ints = npt.NDArray[np.int64]
@@ -223,9 +223,11 @@ class Dom:
         """Characters between a tag and the next one."""
         return unescape(self.source[self.stops[tag] : self.text_stops[tag]])
 
-    def text_of(self, node: int) -> str:
-        """Characters of an element, all texts in it."""
-        return "".join(self.text_behind(tag) for tag in range(node, int(self.closes[node])))
+    def text_of(self, node: int, most_tags: int | None = None) -> str:
+        """Characters of an element: all texts in it, or those behind its first tags."""
+        close = int(self.closes[node])
+        stop = close if most_tags is None else min(close, node + most_tags)
+        return "".join(self.text_behind(tag) for tag in range(node, stop))
 
     def attributes(self, node: int) -> dict[str, str]:
         """Attributes of an element, names in lower case."""
@@ -244,6 +246,14 @@ class Dom:
         if self.source.find(b' %b="' % name.encode(), self.starts[node], self.stops[node]) < 0:
             return ""
         return self.attributes(node).get(name, "")
+
+    def ancestors(self, node: int) -> Iterator[int]:
+        """The elements around a node, from the nearest on; no more than `MAX_DEPTH` of them."""
+        for _ in range(MAX_DEPTH):
+            node = int(self.parents[node])
+            if node < 0:
+                return
+            yield node
 
     def children(self, node: int) -> Iterator[int]:
         """The elements directly in an element."""

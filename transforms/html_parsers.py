@@ -55,7 +55,11 @@ NEVER_READ = _NEVER_READ.split()
 VOID = word_set("area base br col embed hr img input link meta param source track wbr")
 """Elements without an end tag."""
 
-MEMORY_OF_MARKUP = 16
+MAX_LEVELS = 30_000
+"""Elements around one another. Sloppy pages of megabytes nest thousands deep, by end tags in the
+wrong order; what is deeper takes the square of its length."""
+
+MEMORY_OF_MARKUP = 32
 """Bytes that lexbor may take for a byte of markup that a page may have. Real pages take a thirtieth
 of it and less; one that opens a `b` in each paragraph and closes none takes a third."""
 
@@ -188,12 +192,13 @@ def canonical_lexbor(
         HtmlParseError: lexbor refuses the page.
         OverflowError: The page is too large, or nests too deep.
         TimeoutError: The deadline is over.
+        MemoryError: The machine has no more; that says nothing about the page.
     """
     try:
         if reads_directly():
             return _direct_lexbor(source, largest, deadline)
         markup = _public_lexbor(source)
-    except (SelectolaxError, RuntimeError, ValueError, MemoryError) as error:
+    except (SelectolaxError, RuntimeError, ValueError) as error:
         raise HtmlParseError(f"lexbor: {error}") from error
     _check_size(len(markup), largest)
     return markup

@@ -28,13 +28,11 @@ class Microdata:
 
 def _is_own(dom: Dom, node: int) -> tuple[bool, int]:
     """Whether a property is of the page or its subject, and the node of the item that has it."""
-    around = int(dom.parents[node])
-    while around >= 0:
+    for around in dom.ancestors(node):
         tag = dom.source[dom.starts[around] : dom.stops[around]]
         if b" itemscope" in tag:
             types = dom.attribute(around, "itemtype").split()
             return (not types or any(is_work(name) for name in types)), around
-        around = int(dom.parents[around])
     return True, -1
 
 

@@ -37,6 +37,8 @@ _PUBLISHED = (
     "dcterms.date", "dc.date", "publishdate", "publish-date", "publish_date", "publication_date",
     "pubdate", "date.release", "datepublished", "date",
 )  # fmt: skip
+_TITLE_TAGS = 1000
+"""Tags of a title that are read; one heading may hold a whole page, and others that do."""
 _MODIFIED = (
     "article:modified_time", "og:article:modified_time", "og:modified_time", "og:updated_time",
     "article:modified", "dcterms.modified", "dc.date.modified", "datemodified", "last-modified",
@@ -88,8 +90,9 @@ class PageFacts:
 
 def _title(dom: Dom) -> str:
     for name in ("title", "h1"):
-        for node in dom.positions(name):
-            if text := clean_text(dom.text_of(node)[: 10 * MAX_TITLE_CHARACTERS]):
+        for node in dom.positions(name)[:MAX_HITS]:
+            text = dom.text_of(node, most_tags=_TITLE_TAGS)[: 10 * MAX_TITLE_CHARACTERS]
+            if text := clean_text(text):
                 return text[:MAX_TITLE_CHARACTERS].rstrip()
     return ""
 
@@ -207,12 +210,7 @@ def _body_licenses(dom: Dom, base: str) -> tuple[list[License], list[License]]:
 
 
 def _in_figure(dom: Dom, node: int) -> bool:
-    around = int(dom.parents[node])
-    while around >= 0:
-        if dom.name(around) in ("figure", "figcaption"):
-            return True
-        around = int(dom.parents[around])
-    return False
+    return any(dom.name(around) in ("figure", "figcaption") for around in dom.ancestors(node))
 
 
 def _from_works(works: Sequence[Work], name: str) -> list[list[str]]:

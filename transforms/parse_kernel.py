@@ -126,6 +126,7 @@ _LEXBOR = (
     "lxb_dom_node_first_child_noi",
     "lxb_dom_node_last_child_noi",
     "lxb_dom_node_next_noi",
+    "lxb_dom_node_prev_noi",
     "lxb_dom_node_parent_noi",
     "lxb_dom_node_text_content",
     "lxb_dom_element_qualified_name",
@@ -157,7 +158,7 @@ def _lexbor() -> object | None:
         _names(frozenset(html_parsers.NEVER_READ)),
         _names(html_parsers.VOID),
         html_parsers.NOT_IN_NAMES.encode(),
-        source_limits.DEPTH_CHECK_FROM,
+        html_parsers.MAX_LEVELS,
         source_limits.MAX_ATTRIBUTES,
     )
 
@@ -177,7 +178,7 @@ def lexbor_markup(source: bytes, largest: int, most_memory: int, seconds: float)
         seconds: How long parsing may take.
 
     Raises `RuntimeError` where lexbor refuses the page, `ValueError` where it is not UTF-8,
-    `OverflowError` where it is too large or nests deeper than `source_limits.DEPTH_CHECK_FROM`, and
-    `TimeoutError`.
+    `OverflowError` where it is too large or nests deeper than `html_parsers.MAX_LEVELS`,
+    `TimeoutError`, and `MemoryError` where the machine has no more.
     """
     return _page_kernel.lexbor_markup(_lexbor(), source, largest, most_memory, seconds)

@@ -24,8 +24,7 @@ MAX_ATTRIBUTES = 5000
 """Attributes of one tag: parsers compare each with all before it, so a flood costs its square."""
 
 DEPTH_CHECK_FROM = 8000
-"""Fewer tags than this cannot nest deep enough to cost more than a fifth of a second. A page that
-is as deep nevertheless, by end tags that a parser ignores, is refused."""
+"""Fewer tags than this cannot nest deep enough to cost more than a fifth of a second."""
 
 FORMATTING_CHECK_FROM = 2000
 """Fewer tags than this cannot multiply to more than half a million."""
@@ -45,7 +44,7 @@ RAW_TEXT = word_set("script style textarea title xmp iframe")
 """Elements whose content is text; it is passed over."""
 
 _TAG = re.compile(
-    rb"<!--.*?(?:-->|\Z)|<(%s)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?"
+    rb"<!--(?:-?>|.*?(?:--!?>|\Z))|<(%s)\b.*?(?:</\1|\Z)|<(/?)([a-zA-Z][^\s/>]*)[^>]*>?"
     % "|".join(sorted(RAW_TEXT)).encode(),
     re.S | re.I,
 )

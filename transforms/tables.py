@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from schemas.errors import PageTooLargeError
 from transforms.dom import NAMES, Dom, code_table
 from transforms.main_content import Content
 
@@ -23,6 +24,9 @@ MAX_SPAN = 50
 
 MAX_COLUMNS = 1000
 """Columns that spans may make; HTML allows no wider cell."""
+
+MAX_COVERED = 100_000
+"""Cells of a table that hold nothing because a span covers their place."""
 
 _LAYOUT_INSIDE = code_table("table h1 h2 h3 h4 figure pre form article section blockquote")
 _PARTING = code_table("p div br li ul ol dl dt dd hr h5 h6 center")
@@ -48,7 +52,10 @@ def _span(dom: Dom, cell: int, name: str) -> int:
 
 
 def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
-    """The rows of a table of data; None for a table that lays out a page."""
+    """The rows of a table of data; None for a table that lays out a page.
+
+    Raises `PageTooLargeError` where spans make more of a table than `MAX_COVERED`.
+    """
     end = int(dom.closes[table])
     if dom.attribute(table, "role") in ("presentation", "none"):
         return None
@@ -64,6 +71,7 @@ def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
     table_source = dom.source[dom.starts[table] : dom.stops[end]]
     has_spans = b"colspan=" in table_source or b"rowspan=" in table_source
     wide = tall = 1
+    all_covered = 0
     below: dict[int, int] = {}
     """Rows that a cell above still covers, by column."""
 
@@ -79,13 +87,21 @@ def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
                 below[column] = tall - 1
         row.append("".join(cell))
         row.extend([""] * (covered - 1))
+        count_covered(covered - 1)
         cell = None
+
+    def count_covered(more: int) -> None:
+        nonlocal all_covered
+        all_covered += more
+        if all_covered > MAX_COVERED:
+            raise PageTooLargeError(f"spans cover more than {MAX_COVERED} cells of a table")
 
     def fill_covered() -> None:
         row = rows[-1].cells
         while below.get(len(row), 0) > 0:
             below[len(row)] -= 1
             row.append("")
+            count_covered(1)
 
     def finish_row() -> None:
         if rows and not rows[-1].caption:

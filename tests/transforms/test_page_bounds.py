@@ -4,6 +4,8 @@ None of these pages says in its source what it becomes: their tags are made to d
 source (`source_limits.py`), so the tree is watched while it is made.
 """
 
+import subprocess
+import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,13 +13,15 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from schemas.errors import HtmlParseError, PageDeadlineError, PageTooLargeError
+from tests.conftest import hang_guard
 from transforms import html_parsers, page_kernel, parse_kernel
 from transforms.dom import parse_html
-from transforms.html_parsers import canonical_lexbor
+from transforms.html_parsers import MAX_LEVELS, canonical_beautifulsoup, canonical_lexbor
 from transforms.interleave import extract_page
+from transforms.page_facts import page_facts
 from transforms.page_limits import ExtractConfig
-from transforms.source_limits import DEPTH_CHECK_FROM, MAX_ATTRIBUTES
-from transforms.stream_parser import stream_markup
+from transforms.source_limits import MAX_ATTRIBUTES
+from transforms.stream_parser import largest_markup, stream_markup
 
 pytestmark = pytest.mark.skipif(
     not (page_kernel.AVAILABLE and parse_kernel.has_lexbor()),
@@ -47,6 +51,7 @@ DEEP = {
     "end tags in values": '<div><p title="></div>">',
     "end tags in formulas": "<div><math><mtext></div></math>",
     "end tags of links": "<a><b><i><div></a></b></i>",
+    "paragraphs in insertions": "<ins><p></ins></p>",
 }
 CROWDED = {
     "html": "".join(f"<html a{nth}=1>" for nth in range(2 * MAX_ATTRIBUTES)),
@@ -64,17 +69,22 @@ def test_page_that_would_take_gigabytes_is_refused(html: str) -> None:
         left, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert peak < min(40 * largest_markup(html), 1200 * 1024**2)
     # Given back, although lexbor was left in the middle.
-    assert peak < 1200 * 1024**2
     assert left < 1024**2
 
 
 @pytest.mark.parametrize("unit", DEEP.values(), ids=DEEP.keys())
 def test_page_that_is_deeper_than_its_source_says_is_refused(unit: str) -> None:
     assert len(parse_html(TO_LEXBOR + unit * 1000)) > 2000
-    for backend in html_parsers.BACKENDS:
-        with pytest.raises(PageTooLargeError, match=f"more than {DEPTH_CHECK_FROM} deep"):
-            extract_page(TO_LEXBOR + unit * 40_000, "http://a/", ExtractConfig(), backend)
+    with hang_guard(), pytest.raises(PageTooLargeError, match=f"more than {MAX_LEVELS} deep"):
+        extract_page(TO_LEXBOR + unit * 31_000, "http://a/", ExtractConfig())
+
+
+def test_page_that_is_too_much_for_lexbor_is_not_given_to_html5lib() -> None:
+    html = TO_LEXBOR + DEEP["end tags in formulas"] * 31_000
+    with hang_guard(), pytest.raises(PageTooLargeError, match=f"more than {MAX_LEVELS} deep"):
+        extract_page(html, "http://a/", ExtractConfig(), "beautifulsoup")
 
 
 @pytest.mark.parametrize("html", CROWDED.values(), ids=CROWDED.keys())
@@ -84,11 +94,129 @@ def test_attributes_may_not_add_up_without_end(html: str) -> None:
         parse_html(TO_LEXBOR + html)
 
 
-def test_parsing_ends_at_the_deadline() -> None:
-    # In a table what does not belong there is put before it, so the tree's depth is not seen.
-    html = "<table>" + "<div><select></div></select>" * 100_000
-    with pytest.raises(PageDeadlineError, match="parsing"):
-        extract_page(html, "http://a/", ExtractConfig(max_seconds=0.05))
+HIDDEN = {
+    "before a table": "<table>{}",
+    "behind comments": "</body>" + "<!--a-->" * 99 + TO_LEXBOR + "{}",
+    "behind a comment that ends at once": "<table><!-->{}",
+}
+
+
+@pytest.mark.parametrize("page", HIDDEN.values(), ids=HIDDEN.keys())
+def test_depth_that_is_hidden_is_found_when_the_tree_is_written(page: str) -> None:
+    with hang_guard(), pytest.raises(PageTooLargeError, match=f"more than {MAX_LEVELS} deep"):
+        extract_page(page.format("<ins><p></ins></p>" * 31_000), "http://a/", ExtractConfig())
+
+
+def test_comment_that_ends_at_once_hides_no_tags() -> None:
+    for comment in ("<!-->", "<!--->", "<!-- --!>"):
+        dom = parse_html(TO_LEXBOR + comment + "<span>" * 70_000 + "x")
+        assert int(dom.levels.max()) < 600
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        # In a table what does not belong there is put before it, so the depth is not seen.
+        "<table>" + "<div><select></div></select>" * 400_000,
+        # A tag is parsed at once: its attributes are compared with one another.
+        TO_LEXBOR + '<x z=">" ' + " ".join(f"a{nth}" for nth in range(300_000)) + ">",
+    ],
+    ids=["many tags", "one tag"],
+)
+def test_parsing_ends_at_the_deadline(html: str) -> None:
+    with hang_guard(), pytest.raises(PageDeadlineError, match="parsing"):
+        extract_page(html, "http://a/", ExtractConfig(max_seconds=0.2))
+
+
+@pytest.mark.parametrize("start", ["<!-- -->", "<!doctype html>", " ", ""])
+def test_page_that_begins_late_is_watched(start: str) -> None:
+    source = (start * 9 + "<!--" + "-" * 9000 + "-->" + start + "<p>a").encode()
+    assert html_parsers._direct_lexbor(source) == html_parsers._public_lexbor(source)
+
+
+def test_levels_are_counted() -> None:
+    deepest = b"<div>" * (MAX_LEVELS - 1)
+    assert canonical_lexbor(deepest).count(b"</div>") == MAX_LEVELS - 1
+    with pytest.raises(OverflowError, match=f"more than {MAX_LEVELS} deep"):
+        canonical_lexbor(deepest + b"<div>")
+
+
+def test_sloppy_pages_are_read_however_deep_they_become() -> None:
+    html = "".join(f"<span><div>Post {nth} of a forum.</span></div>" for nth in range(12_000))
+    page = extract_page(html, "http://a/", ExtractConfig())
+    assert int(page.dom.levels.max()) > 12_000
+    assert b"Post 11999" in page.dom.source
+    assert len(page.nodes) > 1000
+
+
+def test_all_parsers_say_where_markup_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = b"<p>a<p>b<p>c"
+    for size in (60, 1000):
+        monkeypatch.setattr(html_parsers, "reads_directly", lambda: False)
+        for read in (canonical_lexbor, canonical_beautifulsoup):
+            if size > len(canonical_lexbor(source)):
+                assert read(source, largest=size) == canonical_lexbor(source)
+            else:
+                with pytest.raises(OverflowError, match="more than 60 bytes of markup"):
+                    read(source, largest=size)
+
+
+def test_memory_is_counted_as_it_is_taken_and_given_back() -> None:
+    """The least limit under which a page is read is what lexbor holds at its peak."""
+    source = b"<p title='" + b"x" * 3_000_000 + b"'>a" + b"<b>c</b>" * 2000
+
+    def is_read(most_memory: int) -> bool:
+        try:
+            return bool(parse_kernel.lexbor_markup(source, 1 << 30, most_memory, 9.0))
+        except OverflowError:
+            return False
+
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        assert is_read(1 << 30)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert is_read(peak)
+    assert not is_read(peak * 9 // 10 - len(source))
+
+
+def test_machine_without_memory_is_no_fault_of_the_page() -> None:
+    script = """if True:
+        import resource
+        from transforms.dom import parse_html
+        from transforms.interleave import extract_page
+        from transforms.page_limits import ExtractConfig
+        parse_html("<table>x</table>")
+        taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        html = "<table>x</table>" + "<p><b>x</b> <i>y</i></p>" * 200_000
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 100 * 2**20, resource.RLIM_INFINITY))
+        try:
+            extract_page(html, "http://a/", ExtractConfig())
+        except MemoryError:
+            del html
+            print("no memory", len(parse_html("<table>x</table>")))
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (found.returncode, found.stdout[:9]) == (0, "no memory"), found.stderr
+
+
+def test_facts_of_nested_headings_cost_linear_time() -> None:
+    html = "<p>x</p>" + "<h1><div>" * 200 + "<b></b>" * 300_000 + "</div></h1>" * 200
+    with hang_guard():
+        page = extract_page(html, "http://a/", ExtractConfig())
+        assert page_facts(html, page.dom, page.base_url).title == ""
+
+
+@pytest.mark.parametrize("span", ["rowspan=50 colspan=50", "colspan=50", "rowspan=50"])
+def test_spans_may_not_make_a_table_of_nothing(span: str) -> None:
+    html = "<table>" + f"<tr><td {span}>x<td>y" * 40_000
+    with hang_guard(), pytest.raises(PageTooLargeError, match=r"spans|nodes|characters"):
+        extract_page(html, "http://a/", ExtractConfig())
 
 
 def test_limits_are_what_is_said() -> None:

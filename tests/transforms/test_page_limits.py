@@ -78,7 +78,9 @@ LIMITED = {
     "closed by another end": ("<div><span></div><div><span>a", "<div><span></div><div><span>a"),
     "never opened": ("</div></b><div><div></b>a", "</div></b><div><div></b>a"),
     "in a comment": ("<div><!-- <div> --><div><div>a", "<div><!-- <div> --><div>a"),
-    "in a comment that goes on": ("<!--><div><div><div>a", "<!--><div><div><div>a"),
+    "in a comment that goes on": ("<!-- ><div><div><div>a", "<!-- ><div><div><div>a"),
+    "behind a comment that ends at once": ("<!--><div><!---><div><div>a", "<!--><div><!---><div>a"),
+    "behind a comment that ends oddly": ("<!-- a --!><div><div><div>a", "<!-- a --!><div><div>a"),
     "in raw text": (
         "<div><SCRIPT><div></Script><style-x><div></style><title><div></title ><div>a<div>b",
         "<div><SCRIPT><div></Script><style-x><div></style><title><div></title ><div>ab",
