@@ -105,11 +105,38 @@ static void drop_lone_headings(const Rules *rules)
             heads_text |= rules->keep[block];
             continue;
         }
-        rules->keep[block] &= heads_text | (is_next_kept & (next_level > level));
+        bool is_sure = rules->blocks->scores[block] > rules->tables->sure_heading;
+        rules->keep[block] &= heads_text | (is_next_kept & (next_level > level)) | is_sure;
         heads_text = false;
         is_next_kept = rules->keep[block];
         next_level = level;
     }
+}
+
+/* Whether a reference is `/`, or ends with the name of a host: `https://a.b`, `//a.b/`. */
+static bool is_front_page(const uint8_t *value, size_t length)
+{
+    size_t at = 0;
+    while (at < length && (uint8_t)(value[at] - 'a') < 26)
+        at++;
+    if (at && (at == length || value[at++] != ':'))
+        return false;
+    if (!at && length == 1 && value[0] == '/')
+        return true;
+    if (length - at < 3 || value[at] != '/' || value[at + 1] != '/' || value[at + 2] == '/')
+        return false;
+    size_t end = find_byte(value, length, at + 2, '/');
+    return end == length || end + 1 == length;
+}
+
+static bool names_site(const Rules *rules, size_t heading)
+{
+    Attribute found;
+    for (size_t tag = heading + 1; tag < (size_t)rules->page->closes[heading]; tag++)
+        if (trait_of(rules, tag) & IS_LINK && find_attribute(rules->page, tag, &rules->tables->link, &found)
+            && is_front_page(rules->page->source + found.value, found.closing - found.value))
+            return true;
+    return false;
 }
 
 static void keep_headline(const Rules *rules)
@@ -123,7 +150,7 @@ static void keep_headline(const Rules *rules)
     for (size_t nth = 0; nth < rules->marked_count; nth++) {
         size_t tag = (size_t)rules->marked[nth], block = begin_in(rules, tag);
         if (trait_of(rules, tag) & IS_TITLE && block <= kept && (int64_t)(kept - block) <= rules->tables->reach
-            && blocks->first[block] < rules->page->closes[tag])
+            && blocks->first[block] < rules->page->closes[tag] && !names_site(rules, tag))
             title = block;
     }
     if (title < blocks->count && !rules->chrome[title])
@@ -189,7 +216,7 @@ static bool are_tables(const RuleTables *tables)
     return tables->max_share >= 0 && tables->max_share <= PERCENT && tables->max_linked >= 0
            && tables->max_linked <= PERCENT && tables->alike > 0 && tables->steps > 0
            && tables->steps <= MOST_STEPS && are_words(tables->attributes, RULE_ATTRIBUTES, 3)
-           && are_words(&tables->class_name, 1, 3) && are_words(&tables->found_later, 1, 1)
+           && are_words(&tables->class_name, 1, 3) && are_words(&tables->link, 1, 3) && are_words(&tables->found_later, 1, 1)
            && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);
 }
 

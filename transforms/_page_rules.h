@@ -9,7 +9,7 @@
    The elements that rules look at by themselves come below `IS_LAYOUT`. */
 enum {
     IS_CHROME = 1, IS_WHOLE = 2, IS_LIST = 4, IS_ARTICLE = 8, IS_FOOTER = 16, IS_CODE = 32, IS_TITLE = 64,
-    IS_TABLE = 128, IS_LAYOUT = 256, IS_FURNITURE = 512, LEVEL_SHIFT = 12,
+    IS_TABLE = 128, IS_LAYOUT = 256, IS_FURNITURE = 512, IS_LINK = 1024, LEVEL_SHIFT = 12,
 };
 
 enum { RULE_WORD = 15, ROLES = 16, HIDING = 2, MEANT = 3, PARTS = 4 };
@@ -23,7 +23,7 @@ typedef struct {
 
 /* As page_kernel.py packs it. */
 typedef struct {
-    double threshold, below_best;  /* log-odds */
+    double threshold, below_best, sure_heading; /* log-odds */
     int64_t max_share, max_linked; /* percent */
     int64_t long_text, min_text;   /* visible bytes */
     int64_t reach;                 /* blocks */
@@ -34,7 +34,7 @@ typedef struct {
     int64_t parts[PARTS];          /* measures of texts that are parts of a whole, as these */
     uint64_t seed;                 /* a secret of the process, so that nobody can make texts collide */
     RuleWord attributes[RULE_ATTRIBUTES]; /* with the space before and the quote behind */
-    RuleWord class_name;                  /* as these */
+    RuleWord class_name, link;            /* as these */
     RuleWord found_later;
     RuleWord hiding[HIDING][2]; /* properties and what hides */
     RuleWord roles[ROLES];

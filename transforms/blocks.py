@@ -26,6 +26,7 @@ _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20}
 _NUMBER = re.compile(r"-?\d{1,9}$")
 _IMAGES = frozenset(CODES[name] for name in ("img", "amp-img", "picture"))
 _HEADINGS = {CODES[f"h{level}"]: level for level in range(1, 7)}
+_LABELLED = {*_HEADINGS, CODES["dt"]}
 _A_LINE = WHOLE | ALONE
 """Flags of a step whose element is a line, and nothing but that."""
 _CHECK_EVERY = 256
@@ -310,8 +311,15 @@ class Walker(BlockWriter):
         return int(self.dom.closes[node])
 
     def _button(self, node: int) -> int:
-        """The label of a button is no text of the page; a picture that it enlarges is content."""
+        """The label of a button is no text of the page, unless it is all of a heading or a term.
+
+        So it is where a question opens its answer (ARIA Authoring Practices, Accordion). A picture
+        that a button enlarges is content.
+        """
         end = int(self.dom.closes[node])
+        if int(self.dom.tags[self.dom.parents[node]]) in _LABELLED:
+            labels = (tag for tag in range(node, end) if self.content.kept[tag])
+            self.buffer.extend(plain_blanks(self.dom.text_behind(tag)) for tag in labels)
         position = node + 1
         while position < end:
             if int(self.dom.tags[position]) in _IMAGES and self.content.images[position:end].any():

@@ -10,7 +10,8 @@
   classes, one of which says something, up to an element around them all. So the end of an article
   is not lost for what follows it. Parts of wholes are left alone.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
-  heading, it goes too. The last `h1` shortly before the first kept block is the headline and stays.
+  heading, it goes too, unless the model is sure of it. The last `h1` shortly before the first kept
+  block is the headline and stays, but for one that names the site: it links to its front page.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
   kept once.
 - **Details.** Of an element that a reader opens and closes, all or nothing is kept, unless it is
@@ -37,6 +38,8 @@ MAX_SHARE = 35
 """Percent of the page's text above which no element is sure chrome."""
 LONG = 60
 """Visible bytes from which a text is said once."""
+SURE_HEADING = 2.0
+"""Log-odds from which a heading stays whatever is behind it."""
 HEADLINE_REACH = 15
 """Blocks (bylines, dates, buttons) between a headline and the content."""
 MAX_LINKED = 60
@@ -66,7 +69,8 @@ _LAYOUT_INSIDE = code_table(
 _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
-_ROLE, _HIDDEN, _STYLE, _CLASS = b"role", b"hidden", b"style", b"class"
+_ROLE, _HIDDEN, _STYLE, _CLASS, _HREF = b"role", b"hidden", b"style", b"class", b"href"
+_FRONT_PAGE = re.compile(rb"(?:[a-z]+:)?//[^/]+/?|/")
 _AD = list(GROUPS).index("ad")
 _FOR_ADVERTISEMENTS = re.compile(
     # Not sponsors, who may be what a page is about, nor `ad` in a hash: `css-1ad9`, `b7-ad06`.
@@ -234,8 +238,8 @@ def keep_alike(
         keep[block] = any(counts[place] >= ALIKE for place in places(block))
 
 
-def drop_lone_headings(dom: Dom, blocks: Blocks, keep: Flags) -> None:
-    """Leaves out headings that head nothing that is kept."""
+def drop_lone_headings(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], keep: Flags) -> None:
+    """Leaves out headings that head nothing that is kept, but those with high log-odds."""
     tags = dom.tags[blocks.first]
     parents = dom.parents[blocks.first]
     around = np.maximum(np.where(tags > 0, tags, dom.tags[np.maximum(parents, 0)]), 0)
@@ -247,7 +251,7 @@ def drop_lone_headings(dom: Dom, blocks: Blocks, keep: Flags) -> None:
     levels = around[places] - CODES["h1"]
     for number in range(len(places) - 1, -1, -1):
         place = int(places[number])
-        if not keep[place]:
+        if not keep[place] or scores[place] > SURE_HEADING:
             continue
         # A heading right behind this one that is lower and kept is something it heads.
         following = int(places[number + 1]) if number + 1 < len(places) else len(keep)
@@ -258,6 +262,16 @@ def drop_lone_headings(dom: Dom, blocks: Blocks, keep: Flags) -> None:
             keep[place] = False
 
 
+def _names_site(dom: Dom, heading: int) -> bool:
+    """Whether a heading has a link to the front page of a site."""
+    for tag in range(heading + 1, int(dom.closes[heading])):
+        if dom.tags[tag] == CODES["a"]:
+            attributes = dict(ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag]))
+            if _FRONT_PAGE.fullmatch(attributes.get(_HREF, b"")):
+                return True
+    return False
+
+
 def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
     """Keeps the `h1` that stands over the content."""
     kept = np.flatnonzero(keep & (blocks.size > 0))
@@ -266,6 +280,7 @@ def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
     found = np.array(dom.positions("h1"), np.int64)
     titles = np.searchsorted(blocks.first, found)
     near = (titles <= kept[0]) & (titles >= kept[0] - HEADLINE_REACH)
+    near &= np.array([not _names_site(dom, title) for title in found.tolist()], np.bool_)
     found, titles = found[near], titles[near]
     # An empty one has no block of its own.
     titles = titles[blocks.first[titles] < dom.closes[found]]

@@ -84,7 +84,7 @@ def decide(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], chrome: Flags) ->
     keep_code(dom, blocks, keep)
     keep_alike(dom, blocks, linked, keep, chrome)
     drop_twins(dom, blocks, keep)
-    drop_lone_headings(dom, blocks, keep)
+    drop_lone_headings(dom, blocks, scores, keep)
     keep_headline(dom, blocks, keep, chrome)
     if not (keep & (blocks.size > 0)).any() and int(blocks.size[~chrome].sum()) < MIN_TEXT:
         return ~chrome

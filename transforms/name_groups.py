@@ -72,7 +72,6 @@ GROUPS: dict[str, str] = {
     "review": "review reviews rating ratings stars testimonial testimonials aggregaterating"
     " bewertung bewertungen resenas recensioni",
     "figure": "caption figcaption figure image images img photo photos picture media video credit"
-    " wp"
     " bild bilder bildunterschrift imagen imagenes foto fotos",
     "forum": "thread topic message messages forum forums posts question questions answer answers"
     " conversation reactions bbcode postcontent signature qapage",

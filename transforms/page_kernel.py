@@ -226,6 +226,7 @@ def _rule_tables() -> bytes:
         *map(code_table, ("footer", "pre", "h1", "table")),
         rules._LAYOUT_INSIDE,
         main_content._CHROME,
+        code_table("a"),
     )
     traits = np.zeros(256, np.uint16)
     for bit, table in enumerate(tables):
@@ -234,10 +235,12 @@ def _rule_tables() -> bytes:
     traits[headings] |= (headings - CODES["h1"] + 1).astype(np.uint16) << 12
     return b"".join(
         (
-            np.array([main_content.THRESHOLD, main_content.BELOW_BEST]).tobytes(),
+            np.array(
+                [main_content.THRESHOLD, main_content.BELOW_BEST, rules.SURE_HEADING]
+            ).tobytes(),
             np.array(numbers, np.int64).tobytes(),
             (hash("page rules") & _WHOLE).to_bytes(8, "little"),  # a secret, as above
-            _rule_words([b' %b="' % name for name in (*attributes, rules._CLASS)], 4),
+            _rule_words([b' %b="' % name for name in (*attributes, rules._CLASS, rules._HREF)], 5),
             _rule_words([rules._UNTIL_FOUND], 1),
             _rule_words([word for pair in rules._HIDING for word in pair], 4),
             _rule_words(rules._ROLES, 16),

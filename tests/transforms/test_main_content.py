@@ -120,7 +120,7 @@ def test_list_of_links_is_kept_or_left_out_whole() -> None:
 def test_heading_goes_with_what_it_heads() -> None:
     dom = parse_html("<h2>a</h2><p>gone</p><h2>b</h2><h3>c</h3><p>kept</p><h2>d</h2>")
     keep = np.array([True, False, True, True, True, True])
-    drop_lone_headings(dom, measure_blocks(dom), keep)
+    drop_lone_headings(dom, measure_blocks(dom), np.zeros(6), keep)
     assert keep.tolist() == [False, False, True, True, True, False]
 
 
