@@ -26,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms import page_kernel
+from transforms.content_boxes import classes_with
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
-from transforms.dom import ATTRIBUTE, Dom, code_table, unescape
+from transforms.dom import Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_marks import (
     NETWORK_FILE,
@@ -96,26 +97,8 @@ def _running(values: npt.NDArray[Any]) -> Ints:
     return sums
 
 
-def _classes(dom: Dom) -> list[tuple[int, bytes]]:
-    """The elements whose start tags speak of captions, and their classes."""
-    if page_kernel.AVAILABLE:
-        return page_kernel.classes_with(dom, _SAYS_CAPTION)
-    places, place = [], dom.source.find(_SAYS_CAPTION)
-    while place >= 0:
-        places.append(place)
-        place = dom.source.find(_SAYS_CAPTION, place + len(_SAYS_CAPTION))
-    tags = np.searchsorted(dom.starts, places) - 1
-    tags = tags[(places < dom.stops[tags]) & (dom.closes[tags] > tags)]
-    found = []
-    for tag in dict.fromkeys(tags.tolist()):
-        attributes = dict(ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag]))
-        if value := attributes.get(b"class"):
-            found.append((tag, value))
-    return found
-
-
 def _caption_tags(dom: Dom) -> list[int]:
-    found = _classes(dom)
+    found = classes_with(dom, _SAYS_CAPTION)
     named = {value for value in {value for _, value in found} if says_caption(unescape(value))}
     return [tag for tag, value in found if value in named]
 

@@ -14,10 +14,6 @@
   block is the headline and stays, but for one that names the site: it links to its front page.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
   kept once.
-- **Details.** Of an element that a reader opens and closes, all or nothing is kept, unless it is
-  mostly links.
-- **Labels of advertisements.** What stands alone in a box whose class says that it is for one, and
-  is no more than a label, goes.
 """
 
 import re
@@ -28,9 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms.content_features import BITS, LINKED_SHARE, Blocks, tag_bit
+from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.dom import ATTRIBUTE, CODES, Dom, code_table
-from transforms.name_groups import GROUPS
 
 Flags = npt.NDArray[np.bool_]
 
@@ -52,10 +47,6 @@ ALIKE = 4
 """Kept paragraphs that keep one that stands as they do."""
 STEPS = 4
 """Elements up to the one around all that are compared."""
-LABEL = 60
-"""Visible bytes up to which all that a box says may be a label."""
-BOXES = 3
-"""Elements around a block, its own among them, that may be its box."""
 PARTS = ("li", "td th", "dl", "pre code")
 """Groups of tags whose texts are parts of a whole."""
 MEANT = ("td th", "pre code", "blockquote q")
@@ -71,13 +62,6 @@ _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
 _ROLE, _HIDDEN, _STYLE, _CLASS, _HREF = b"role", b"hidden", b"style", b"class", b"href"
 _FRONT_PAGE = re.compile(rb"(?:[a-z]+:)?//[^/]+/?|/")
-_AD = list(GROUPS).index("ad")
-_FOR_ADVERTISEMENTS = re.compile(
-    # Not sponsors, who may be what a page is about, nor `ad` in a hash: `css-1ad9`, `b7-ad06`.
-    rb"(?<![A-Za-z0-9])ads?(?![a-z0-9])|(?<![A-Z0-9])A[dD]s?(?![a-z0-9])"
-    rb"|(?:[aA]dvert(?:s|isement|ising)?|[aA]dsense|[wW]erbung|[aA]nzeige|[pP]ublicidad"
-    rb"|[pP]ublicite)(?![a-z])"
-)
 _MAY_HIDE = re.compile(rb' (?:%b|%b|%b)="' % (_ROLE, _HIDDEN, _STYLE))
 _ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
 _UNTIL_FOUND = b"until-found"
@@ -303,50 +287,3 @@ def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:
         # Side by side, the author means both.
         if seen.setdefault(text, container) != container:
             keep[place] = False
-
-
-def keep_details(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
-    """Keeps all of a `details` of which something is kept: the answer with the question."""
-    opened = dom.positions("details")
-    if not opened:
-        return
-    says = (blocks.size > 0) & ~chrome
-    linked = blocks.size * blocks.measures[:, LINKED_SHARE]
-    for begin, end in block_spans(dom, blocks, opened).tolist():
-        inside = slice(begin, end)
-        is_linked = 100 * linked[inside].sum() > MAX_LINKED * 64 * blocks.size[inside].sum()
-        if keep[inside].any() and not is_linked:
-            keep[inside] |= says[inside]
-
-
-def drop_labels(dom: Dom, blocks: Blocks, keep: Flags) -> None:
-    """Leaves out the labels of advertisements, whatever they say and in which language.
-
-    A page of classified advertisements names its own content so: where a box with such a name holds
-    a kept text that is longer than a label, nothing goes.
-    """
-    named = np.flatnonzero(keep & is_near(blocks, _AD) & (blocks.size > 0))
-    if not len(named):
-        return
-    may_be_label = (blocks.size <= LABEL) & (blocks.measures[:, LINKED_SHARE] == 0)
-    labels = []
-    for block in named.tolist():
-        tag = int(blocks.first[block])
-        tag = tag if dom.tags[tag] > 0 else int(dom.parents[tag])
-        box = -1
-        for _ in range(BOXES):
-            if tag < 0 or _HEADINGS[dom.tags[tag]]:
-                break
-            attributes = dict(ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag]))
-            if _FOR_ADVERTISEMENTS.search(attributes.get(_CLASS, b"")):
-                box = tag
-            tag = int(dom.parents[tag])
-        if box < 0:
-            continue
-        begin, end = block_spans(dom, blocks, [box])[0]
-        if blocks.size[begin:end].sum() <= LABEL:
-            if may_be_label[block]:
-                labels.append(block)
-        elif blocks.size[block] > LABEL:
-            return
-    keep[labels] = False

@@ -22,17 +22,16 @@ import numpy.typing as npt
 
 from schemas.errors import PageTooLargeError
 from transforms import page_kernel
+from transforms.content_boxes import drop_labels, drop_signatures, keep_details
 from transforms.content_features import LINKED_SHARE, Blocks, measure_blocks
 from transforms.content_images import select_pictures
 from transforms.content_model import ContentModel, score_blocks
 from transforms.content_rules import (
     Flags,
-    drop_labels,
     drop_lone_headings,
     drop_twins,
     keep_alike,
     keep_code,
-    keep_details,
     keep_headline,
     keep_whole,
     sure_chrome,
@@ -129,6 +128,7 @@ def select_content(dom: Dom, model: ContentModel | None = None) -> Content:
     chrome, keep, small = settle_blocks(dom, blocks, scores)
     keep &= blocks.size > 0
     keep_details(dom, blocks, keep, chrome)
+    drop_signatures(dom, blocks, keep)
     drop_labels(dom, blocks, keep)
     if small:
         pictures = _IMAGES[np.maximum(dom.tags, 0)] & ~cover_tags(dom, blocks, chrome)[0]

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
+from transforms.content_boxes import drop_labels, keep_details
 from transforms.content_features import measure_blocks
 from transforms.content_model import UNIT, WEIGHT_UNIT, load_model, score_blocks
 from transforms.content_rules import (
-    drop_labels,
     drop_lone_headings,
     drop_twins,
-    keep_details,
     keep_whole,
     sure_chrome,
 )
