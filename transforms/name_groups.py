@@ -38,7 +38,7 @@ GROUPS: dict[str, str] = {
     "ad": "ad ads advert adverts advertisement advertising adsense dfp sponsor sponsored sponsors"
     " promo promos promotion werbung anzeige publicidad publicite gpt leaderboard affiliate"
     " reklama publicidade pubblicita",
-    "notice": "cookie cookies gdpr consent privacy notice alert modal popup overlay dialog lightbox"
+    "notice": "cookie cookies gdpr consent privacy notice alert modal popup overlay dialog"
     " tooltip toast alertdialog onetrust cmp"
     " zustimmung einwilligung",
     "subscribe": "newsletter subscribe subscription subscriber signup signin login register paywall"

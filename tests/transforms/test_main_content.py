@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from transforms.content_boxes import drop_labels, keep_details
+from transforms import page_kernel
+from transforms.content_boxes import drop_labels, drop_signatures, keep_details
 from transforms.content_features import measure_blocks
 from transforms.content_model import UNIT, WEIGHT_UNIT, load_model, score_blocks
 from transforms.content_rules import (
@@ -15,6 +16,7 @@ from transforms.content_rules import (
 from transforms.dom import parse_html
 from transforms.html_parsers import BACKENDS
 from transforms.interleave import extract_page
+from transforms.main_content import settle_blocks
 from transforms.page_limits import ExtractConfig
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the old river bank. "
@@ -121,6 +123,64 @@ def test_heading_goes_with_what_it_heads() -> None:
     keep = np.array([True, False, True, True, True, True])
     drop_lone_headings(dom, measure_blocks(dom), np.zeros(6), keep)
     assert keep.tolist() == [False, False, True, True, True, False]
+
+
+def test_heading_of_which_the_model_is_sure_stays() -> None:
+    dom = parse_html("<h2>Plans</h2><h4>Basic</h4><h1>$9</h1><p>gone</p>")
+    keep = np.array([True, True, True, False])
+    drop_lone_headings(dom, measure_blocks(dom), np.array([2.1, 2.0, 0.0, 9.0]), keep)
+    assert keep.tolist() == [True, False, False, False]
+
+
+FRONT_PAGES = ["/", "https://a.example", "http://a.example/", "//a.example/"]
+OTHER_PAGES = ["/a", "a", "", "#", "https://", "https:///a", "//a.example/b", "//a/b/", "x:/a"]
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+@pytest.mark.parametrize("url", FRONT_PAGES + OTHER_PAGES)
+def test_name_of_the_site_is_no_headline(
+    url: str, is_built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_kernel, "AVAILABLE", is_built and page_kernel.AVAILABLE)
+    html = f"<h1>The <b><a href='{url}'>River Post</a></b></h1>{LINKS}<p>{SENTENCE * 9}"
+    dom = parse_html(html)
+    blocks = measure_blocks(dom)
+    scores = np.where(blocks.size > 200, 9, -9).astype(np.float32)
+    _, keep, _ = settle_blocks(dom, blocks, scores)
+    assert bool(keep[0]) is (url in OTHER_PAGES)
+
+
+SIGNATURES = {
+    "phpBB": ("<div id=sig1 class='signature'>{}</div>", True),
+    "XenForo": ("<aside class='message-signature js-x'><div>{}</div></aside>", True),
+    "vBulletin": ("<blockquote class='signature restore'>{}</blockquote>", True),
+    "of a function": ("<div class=signature><code>{}</code></div>", False),
+    "of a method": ("<p class=signature>{}</p>", False),
+    "another word": ("<div class=digital-signature>{}</div>", False),
+}
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+@pytest.mark.parametrize(("box", "goes"), SIGNATURES.values(), ids=SIGNATURES.keys())
+def test_signature_of_a_member_goes(
+    box: str, goes: bool, is_built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_kernel, "AVAILABLE", is_built and page_kernel.AVAILABLE)
+    dom = parse_html(f"<p>{SENTENCE}</p>{box.format('I keep bees.')}<p>{SENTENCE}</p>")
+    blocks = measure_blocks(dom)
+    keep = np.ones(len(blocks.first), np.bool_)
+    drop_signatures(dom, blocks, keep)
+    assert keep[blocks.size > 0].tolist() == [True, not goes, True]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("element", ["h2", "h4", "dt", "p"])
+def test_question_in_a_button_is_read(element: str, backend: str) -> None:
+    question = f"<{element}><button>How long? <span>Really</span></button></{element}>"
+    answer = f"<{'dd' if element == 'dt' else 'div'}>{SENTENCE * 3}"
+    found = texts(f"{ARTICLE}<dl>{question}{answer}</dl>{ARTICLE}", backend)
+    assert ("How long? Really" in found) is (element != "p")
+    assert "long?Really" not in found
 
 
 def test_twin_in_another_container_goes() -> None:
