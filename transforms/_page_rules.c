@@ -2,7 +2,7 @@
 
 #include "_page_rules.h"
 
-static void keep_by_score(const Rules *rules)
+static void keep_by_score(Rules *rules)
 {
     const RuledBlocks *blocks = rules->blocks;
     float best = LEAST_SCORE;
@@ -11,6 +11,7 @@ static void keep_by_score(const Rules *rules)
             best = blocks->scores[block];
     double near_best = best - rules->tables->below_best, threshold = rules->tables->threshold;
     float least = (float)(near_best < threshold ? near_best : threshold);
+    rules->least = least;
     for (size_t block = 0; block < blocks->count; block++)
         rules->keep[block] = (blocks->scores[block] > least) & !rules->chrome[block];
 }
@@ -30,12 +31,16 @@ static void keep_whole(const Rules *rules)
     const RuledBlocks *blocks = rules->blocks;
     const int64_t *before = rules->before;
     int64_t *kept = rules->sums, *linked = rules->sums + blocks->count + 1;
+    double *weighed = rules->weighed;
     kept[0] = linked[0] = 0;
+    weighed[0] = 0;
     for (size_t block = 0; block < blocks->count; block++) {
         float share = measures_of(rules, block)[rules->tables->linked];
         kept[block + 1] = kept[block] + (rules->keep[block] ? blocks->size[block] : 0);
         int64_t parts = share > 0 && share <= LINKED_UNIT ? (int64_t)share : 0;
         linked[block + 1] = linked[block] + blocks->size[block] * parts;
+        double above = (double)blocks->scores[block] - rules->least;
+        weighed[block + 1] = weighed[block] + (rules->chrome[block] ? 0 : (double)blocks->size[block] * above);
     }
     for (size_t block = 0; block <= blocks->count; block++)
         rules->numbers[block] = (int32_t)block;
@@ -51,8 +56,9 @@ static void keep_whole(const Rules *rules)
             || (!(trait & IS_WHOLE) && PERCENT * in_links <= rules->tables->max_linked * LINKED_UNIT * size)
             || (trait & IS_TABLE && rules->layouts[rules->page->closes[tag]] > rules->layouts[tag + 1]))
             continue;
+        bool stays = 2 * (kept[end] - kept[begin]) > size || (trait & IS_WHOLE && weighed[end] - weighed[begin] > 0);
         for (size_t at = begin; (at = unsettled(rules->numbers, at)) < end; at++) {
-            rules->keep[at] = 2 * (kept[end] - kept[begin]) > size;
+            rules->keep[at] = stays;
             rules->numbers[at] = (int32_t)at + 1;
         }
     }
@@ -172,12 +178,13 @@ static bool is_lost(const Rules *rules)
 static bool make_rules(Rules *rules)
 {
     size_t tags = rules->page->count + 1, blocks = rules->blocks->count + 1;
-    int64_t *memory = malloc(3 * blocks * sizeof *memory + (3 * tags + blocks) * sizeof(int32_t));
+    int64_t *memory = malloc(blocks * (3 * sizeof *memory + sizeof(double)) + (3 * tags + blocks) * sizeof(int32_t));
     if (!memory)
         return false;
     rules->before = memory;
     rules->sums = memory + blocks;
-    rules->begins = (int32_t *)(void *)(memory + 3 * blocks);
+    rules->weighed = (double *)(void *)(memory + 3 * blocks);
+    rules->begins = (int32_t *)(void *)(rules->weighed + blocks);
     rules->layouts = rules->begins + tags;
     rules->marked = rules->layouts + tags;
     rules->numbers = rules->marked + tags;

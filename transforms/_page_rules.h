@@ -61,6 +61,8 @@ typedef struct {
     int32_t *numbers;       /* by block, and one more: what a rule needs */
     int64_t *before;        /* by block, and one more: visible bytes of text before it */
     int64_t *sums;          /* twice that: what a rule needs */
+    double *weighed;        /* by block, and one more: what a rule needs */
+    double least;           /* log-odds above which a block is kept */
     size_t marked_count;
     bool is_small;
 } Rules;

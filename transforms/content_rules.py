@@ -4,7 +4,7 @@
   what a reader does not see (`hidden`, `display:none`, `visibility:hidden`) is no content, unless
   it holds more than `MAX_SHARE` of the page's text: scripts show and hide whole pages.
 - **Wholes.** A table of data, a listing of code, a definition list and a list of links are kept or
-  left out whole, by most of their text.
+  left out whole, by most of their text; all but the last also for the mean log-odds of it.
 - **Code.** A listing between kept texts stays.
 - **Alike.** A paragraph stays that stands as several kept ones do: the same elements, of the same
   classes, one of which says something, up to an element around them all. So the end of an article
@@ -133,7 +133,14 @@ def sure_chrome(dom: Dom, blocks: Blocks) -> Flags:
     return chrome
 
 
-def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) -> None:
+def keep_whole(
+    dom: Dom,
+    blocks: Blocks,
+    linked: npt.NDArray[Any],
+    keep: Flags,
+    above: npt.NDArray[Any],
+    chrome: Flags,
+) -> None:
     """Keeps or leaves out tables, code, definition lists and lists of links as a whole.
 
     Args:
@@ -141,22 +148,29 @@ def keep_whole(dom: Dom, blocks: Blocks, linked: npt.NDArray[Any], keep: Flags) 
         blocks: Its blocks.
         linked: Share of each block that is in links, in 64ths.
         keep: Which blocks are kept; is changed.
+        above: How far the log-odds of each are above the threshold.
+        chrome: Which are sure chrome.
     """
     codes = np.maximum(dom.tags, 0)
     wholes = np.flatnonzero(_WHOLE[codes] | _LISTS[codes])
     if not len(wholes):
         return
-    sums = np.zeros((3, len(keep) + 1), np.int64)
-    np.cumsum([blocks.size, blocks.size * keep, blocks.size * linked], axis=1, out=sums[:, 1:])
+    sums = np.zeros((4, len(keep) + 1))
+    weighed = np.where(chrome, 0, blocks.size * above)
+    np.cumsum(
+        [blocks.size, blocks.size * keep, blocks.size * linked, weighed], axis=1, out=sums[:, 1:]
+    )
     spans = block_spans(dom, blocks, wholes)
     totals = sums[:, spans[:, 1]] - sums[:, spans[:, 0]]
+    is_list = ~_WHOLE[codes[wholes]]
     may = (spans[:, 1] - spans[:, 0] > 1) & (totals[0] > 0)
-    may &= _WHOLE[codes[wholes]] | (100 * totals[2] > MAX_LINKED * 64 * totals[0])
+    may &= ~is_list | (100 * totals[2] > MAX_LINKED * 64 * totals[0])
+    stays = (2 * totals[1] > totals[0]) | (~is_list & (totals[3] > 0))
     for each in np.flatnonzero(may).tolist():
         inside = codes[wholes[each] + 1 : dom.closes[wholes[each]]]
         if codes[wholes[each]] == CODES["table"] and _LAYOUT_INSIDE[inside].any():
             continue
-        keep[spans[each, 0] : spans[each, 1]] = 2 * totals[1, each] > totals[0, each]
+        keep[spans[each, 0] : spans[each, 1]] = stays[each]
 
 
 def keep_code(dom: Dom, blocks: Blocks, keep: Flags) -> None:

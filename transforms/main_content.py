@@ -79,7 +79,8 @@ def decide(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], chrome: Flags) ->
     threshold = min(THRESHOLD, float(scores[blocks.size > 0].max(initial=-100.0)) - BELOW_BEST)
     keep = (scores > threshold) & ~chrome
     linked = blocks.measures[:, LINKED_SHARE].astype(np.int64)
-    keep_whole(dom, blocks, linked, keep)
+    above = scores.astype(np.float64) - np.float32(threshold)
+    keep_whole(dom, blocks, linked, keep, above, chrome)
     keep_code(dom, blocks, keep)
     keep_alike(dom, blocks, linked, keep, chrome)
     drop_twins(dom, blocks, keep)

@@ -94,27 +94,38 @@ def test_value_that_ends_like_an_attribute_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [([True, True, False], [True] * 3), ([True, False, False], [False] * 3)],
+    [
+        ([0.2, 0.2, -0.3], [True] * 3),
+        ([0.9, -0.4, -0.4], [True] * 3),
+        ([0.2, 0.2, -0.5], [True] * 3),
+        ([0.2, -0.3, -0.3], [False] * 3),
+    ],
 )
-def test_table_of_data_is_kept_or_left_out_whole(before: list[bool], after: list[bool]) -> None:
+def test_table_of_data_is_kept_or_left_out_whole(before: list[float], after: list[bool]) -> None:
     dom = parse_html("<table><tr><td>aaaa<td>bbbb<tr><td>cccc</table>")
     blocks = measure_blocks(dom)
-    keep = np.array(before)
-    keep_whole(dom, blocks, np.zeros(3, np.int64), keep)
+    above, chrome = np.array(before), np.zeros(3, np.bool_)
+    keep = above > 0
+    keep_whole(dom, blocks, np.zeros(3, np.int64), keep, above, chrome)
     assert keep.tolist() == after
+    # What is chrome has no say.
+    keep[:] = False
+    keep_whole(dom, blocks, np.zeros(3, np.int64), keep, above + 9, ~chrome)
+    assert not keep.any()
 
 
 def test_layout_table_is_not_taken_whole() -> None:
     dom = parse_html("<table><tr><td><p>aaaa</p><td>bbbb<tr><td>cccc</table>")
     keep = np.array([True, True, False])
-    keep_whole(dom, measure_blocks(dom), np.zeros(3, np.int64), keep)
+    nothing = np.zeros(3, np.int64)
+    keep_whole(dom, measure_blocks(dom), nothing, keep, nothing, nothing.astype(np.bool_))
     assert keep.tolist() == [True, True, False]
 
 
 def test_list_of_links_is_kept_or_left_out_whole() -> None:
     dom = parse_html("<ul><li><a href=a>aaaa</a><li><a href=b>bbbb</a><li><a href=c>cccc</a></ul>")
     keep = np.array([True, False, False])
-    keep_whole(dom, measure_blocks(dom), np.full(3, 64), keep)
+    keep_whole(dom, measure_blocks(dom), np.full(3, 64), keep, np.ones(3), ~np.ones(3, np.bool_))
     assert not keep.any()
 
 
