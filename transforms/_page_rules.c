@@ -57,8 +57,9 @@ static void keep_whole(const Rules *rules)
             || (trait & IS_TABLE && rules->layouts[rules->page->closes[tag]] > rules->layouts[tag + 1]))
             continue;
         bool stays = 2 * (kept[end] - kept[begin]) > size || (trait & IS_WHOLE && weighed[end] - weighed[begin] > 0);
+        bool is_terms = trait & IS_WHOLE && !(trait & (IS_TABLE | IS_CODE));
         for (size_t at = begin; (at = unsettled(rules->numbers, at)) < end; at++) {
-            rules->keep[at] = stays;
+            rules->keep[at] = stays & (is_terms | !rules->chrome[at]);
             rules->numbers[at] = (int32_t)at + 1;
         }
     }
@@ -119,29 +120,19 @@ static void drop_lone_headings(const Rules *rules)
     }
 }
 
-/* Whether a reference is `/`, or ends with the name of a host: `https://a.b`, `//a.b/`. */
-static bool is_front_page(const uint8_t *value, size_t length)
+/* Whether all of a heading is a link, and its first one leads to the front page of the site. */
+static bool names_site(const Rules *rules, size_t heading, size_t block)
 {
-    size_t at = 0;
-    while (at < length && (uint8_t)(value[at] - 'a') < 26)
-        at++;
-    if (at && (at == length || value[at++] != ':'))
-        return false;
-    if (!at && length == 1 && value[0] == '/')
-        return true;
-    if (length - at < 3 || value[at] != '/' || value[at + 1] != '/' || value[at + 2] == '/')
-        return false;
-    size_t end = find_byte(value, length, at + 2, '/');
-    return end == length || end + 1 == length;
-}
-
-static bool names_site(const Rules *rules, size_t heading)
-{
+    size_t stop = (size_t)rules->page->closes[heading];
     Attribute found;
-    for (size_t tag = heading + 1; tag < (size_t)rules->page->closes[heading]; tag++)
-        if (trait_of(rules, tag) & IS_LINK && find_attribute(rules->page, tag, &rules->tables->link, &found)
-            && is_front_page(rules->page->source + found.value, found.closing - found.value))
-            return true;
+    if (measures_of(rules, block)[rules->tables->linked] != LINKED_UNIT)
+        return false;
+    if (stop - heading > (size_t)rules->tables->link_reach)
+        stop = heading + (size_t)rules->tables->link_reach;
+    for (size_t tag = heading + 1; tag < stop; tag++)
+        if (trait_of(rules, tag) & IS_LINK)
+            return find_attribute(rules->page, tag, &rules->tables->link, &found)
+                   && found.closing - found.value == 1 && rules->page->source[found.value] == '/';
     return false;
 }
 
@@ -156,7 +147,7 @@ static void keep_headline(const Rules *rules)
     for (size_t nth = 0; nth < rules->marked_count; nth++) {
         size_t tag = (size_t)rules->marked[nth], block = begin_in(rules, tag);
         if (trait_of(rules, tag) & IS_TITLE && block <= kept && (int64_t)(kept - block) <= rules->tables->reach
-            && blocks->first[block] < rules->page->closes[tag] && !names_site(rules, tag))
+            && blocks->first[block] < rules->page->closes[tag] && !names_site(rules, tag, block))
             title = block;
     }
     if (title < blocks->count && !rules->chrome[title])
@@ -221,7 +212,7 @@ static bool are_words(const RuleWord *words, size_t count, size_t shortest)
 static bool are_tables(const RuleTables *tables)
 {
     return tables->max_share >= 0 && tables->max_share <= PERCENT && tables->max_linked >= 0
-           && tables->max_linked <= PERCENT && tables->alike > 0 && tables->steps > 0
+           && tables->max_linked <= PERCENT && tables->alike > 0 && tables->steps > 0 && tables->link_reach > 0
            && tables->steps <= MOST_STEPS && are_words(tables->attributes, RULE_ATTRIBUTES, 3)
            && are_words(&tables->class_name, 1, 3) && are_words(&tables->link, 1, 3) && are_words(&tables->found_later, 1, 1)
            && are_words(&tables->hiding[0][0], 2 * HIDING, 1) && are_words(tables->roles, ROLES, 0);

@@ -27,6 +27,7 @@ typedef struct {
     int64_t max_share, max_linked; /* percent */
     int64_t long_text, min_text;   /* visible bytes */
     int64_t reach;                 /* blocks */
+    int64_t link_reach;            /* tags */
     int64_t paragraph, max_links;  /* visible bytes; parts of `LINKED_UNIT` */
     int64_t alike, steps;          /* kept paragraphs, and elements around one */
     int64_t linked;                /* the measure that is the share of a block in links */

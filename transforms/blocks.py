@@ -310,16 +310,24 @@ class Walker(BlockWriter):
         put()
         return int(self.dom.closes[node])
 
-    def _button(self, node: int) -> int:
-        """The label of a button is no text of the page, unless it is all of a heading or a term.
+    def _is_all_of_its_line(self, button: int, end: int) -> bool:
+        """Whether a heading or a term, of not many tags, says nothing but a button's label."""
+        line = int(self.dom.parents[button])
+        close = min(int(self.dom.closes[line]), line + 50)
+        outside = (tag for tag in range(line, close) if not button <= tag < end)
+        is_labelled = int(self.dom.tags[line]) in _LABELLED and close == self.dom.closes[line]
+        return is_labelled and not any(self.dom.text_behind(tag).strip() for tag in outside)
 
-        So it is where a question opens its answer (ARIA Authoring Practices, Accordion). A picture
-        that a button enlarges is content.
-        """
+    def _button(self, node: int) -> int:
+        """A label is no text, unless it is all of a heading: a question that opens its answer."""
+        # (ARIA Authoring Practices, Accordion.) A picture that a button enlarges is content.
         end = int(self.dom.closes[node])
-        if int(self.dom.tags[self.dom.parents[node]]) in _LABELLED:
-            labels = (tag for tag in range(node, end) if self.content.kept[tag])
-            self.buffer.extend(plain_blanks(self.dom.text_behind(tag)) for tag in labels)
+        if self._is_all_of_its_line(node, end):
+            for tag in range(node, end):
+                if int(self.dom.tags[tag]) == CODES["br"]:
+                    self.buffer.append(" ")
+                if self.content.kept[tag]:
+                    self.buffer.append(plain_blanks(self.dom.text_behind(tag)))
         position = node + 1
         while position < end:
             if int(self.dom.tags[position]) in _IMAGES and self.content.images[position:end].any():

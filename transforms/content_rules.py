@@ -11,7 +11,7 @@
   is not lost for what follows it. Parts of wholes are left alone.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
   heading, it goes too, unless the model is sure of it. The last `h1` shortly before the first kept
-  block is the headline and stays, but for one that names the site: it links to its front page.
+  block is the headline and stays, but for one that names the site: all of it is a link to `/`.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
   kept once.
 """
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms.content_features import BITS, Blocks, tag_bit
+from transforms.content_features import BITS, LINKED_SHARE, Blocks, tag_bit
 from transforms.dom import ATTRIBUTE, CODES, Dom, code_table
 
 Flags = npt.NDArray[np.bool_]
@@ -47,6 +47,10 @@ ALIKE = 4
 """Kept paragraphs that keep one that stands as they do."""
 STEPS = 4
 """Elements up to the one around all that are compared."""
+LINK_REACH = 16
+"""Tags of a headline among which the link is looked for that may be all of it."""
+LINKED_UNIT = 64
+"""The share of a block in links that is all of it."""
 PARTS = ("li", "td th", "dl", "pre code")
 """Groups of tags whose texts are parts of a whole."""
 MEANT = ("td th", "pre code", "blockquote q")
@@ -61,7 +65,6 @@ _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
 _ROLE, _HIDDEN, _STYLE, _CLASS, _HREF = b"role", b"hidden", b"style", b"class", b"href"
-_FRONT_PAGE = re.compile(rb"(?:[a-z]+:)?//[^/]+/?|/")
 _MAY_HIDE = re.compile(rb' (?:%b|%b|%b)="' % (_ROLE, _HIDDEN, _STYLE))
 _ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
 _UNTIL_FOUND = b"until-found"
@@ -164,13 +167,16 @@ def keep_whole(
     totals = sums[:, spans[:, 1]] - sums[:, spans[:, 0]]
     is_list = ~_WHOLE[codes[wholes]]
     may = (spans[:, 1] - spans[:, 0] > 1) & (totals[0] > 0)
-    may &= ~is_list | (100 * totals[2] > MAX_LINKED * 64 * totals[0])
+    may &= ~is_list | (100 * totals[2] > MAX_LINKED * LINKED_UNIT * totals[0])
     stays = (2 * totals[1] > totals[0]) | (~is_list & (totals[3] > 0))
     for each in np.flatnonzero(may).tolist():
         inside = codes[wholes[each] + 1 : dom.closes[wholes[each]]]
         if codes[wholes[each]] == CODES["table"] and _LAYOUT_INSIDE[inside].any():
             continue
-        keep[spans[each, 0] : spans[each, 1]] = stays[each]
+        inside_blocks = slice(*spans[each].tolist())
+        # Answers that are hidden until they are asked for stand in lists of terms.
+        says = ~chrome[inside_blocks] | (codes[wholes[each]] == CODES["dl"])
+        keep[inside_blocks] = stays[each] & says
 
 
 def keep_code(dom: Dom, blocks: Blocks, keep: Flags) -> None:
@@ -261,12 +267,11 @@ def drop_lone_headings(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], keep:
 
 
 def _names_site(dom: Dom, heading: int) -> bool:
-    """Whether a heading has a link to the front page of a site."""
-    for tag in range(heading + 1, int(dom.closes[heading])):
+    """Whether the first link of a heading leads to the front page of the site."""
+    for tag in range(heading + 1, min(int(dom.closes[heading]), heading + LINK_REACH)):
         if dom.tags[tag] == CODES["a"]:
             attributes = dict(ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag]))
-            if _FRONT_PAGE.fullmatch(attributes.get(_HREF, b"")):
-                return True
+            return attributes.get(_HREF) == b"/"
     return False
 
 
@@ -278,12 +283,14 @@ def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
     found = np.array(dom.positions("h1"), np.int64)
     titles = np.searchsorted(blocks.first, found)
     near = (titles <= kept[0]) & (titles >= kept[0] - HEADLINE_REACH)
-    near &= np.array([not _names_site(dom, title) for title in found.tolist()], np.bool_)
     found, titles = found[near], titles[near]
     # An empty one has no block of its own.
-    titles = titles[blocks.first[titles] < dom.closes[found]]
-    if len(titles) and not chrome[titles[-1]]:
-        keep[titles[-1]] = True
+    has_block = blocks.first[titles] < dom.closes[found]
+    for heading, title in zip(found[has_block][::-1], titles[has_block][::-1], strict=True):
+        is_link = blocks.measures[title, LINKED_SHARE] == LINKED_UNIT
+        if not (is_link and _names_site(dom, int(heading))):
+            keep[title] |= not chrome[title]
+            return
 
 
 def drop_twins(dom: Dom, blocks: Blocks, keep: Flags) -> None:

@@ -209,6 +209,7 @@ def _rule_tables() -> bytes:
         rules.LONG,
         main_content.MIN_TEXT,
         rules.HEADLINE_REACH,
+        rules.LINK_REACH,
         rules.PARAGRAPH,
         rules.MAX_LINKS,
         rules.ALIKE,

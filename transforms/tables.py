@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from schemas.errors import PageTooLargeError
 from transforms.dom import NAMES, Dom, code_table
 from transforms.main_content import Content
 
@@ -26,7 +25,8 @@ MAX_COLUMNS = 1000
 """Columns that spans may make; HTML allows no wider cell."""
 
 MAX_COVERED = 100_000
-"""Cells of a table that hold nothing because a span covers their place."""
+"""Cells of a table that hold nothing because a span covers their place; behind them spans are read
+as of one cell."""
 
 _LAYOUT_INSIDE = code_table("table h1 h2 h3 h4 figure pre form article section blockquote")
 _PARTING = code_table("p div br li ul ol dl dt dd hr h5 h6 center")
@@ -48,14 +48,13 @@ class Row:
 
 def _span(dom: Dom, cell: int, name: str) -> int:
     value = dom.attribute(cell, name).strip()
-    return min(int(value), MAX_SPAN) if value.isascii() and value.isdigit() and value > "0" else 1
+    if not (value.isascii() and value.isdigit()):
+        return 1
+    return max(1, min(int(value), MAX_SPAN)) if len(value) < 10 else MAX_SPAN
 
 
 def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
-    """The rows of a table of data; None for a table that lays out a page.
-
-    Raises `PageTooLargeError` where spans make more of a table than `MAX_COVERED`.
-    """
+    """The rows of a table of data; None for a table that lays out a page."""
     end = int(dom.closes[table])
     if dom.attribute(table, "role") in ("presentation", "none"):
         return None
@@ -76,32 +75,28 @@ def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
     """Rows that a cell above still covers, by column."""
 
     def finish_cell() -> None:
-        nonlocal cell
+        nonlocal cell, all_covered
         if cell is None:
             return
         row = rows[-1].cells
         fill_covered()
-        covered = min(wide, max(1, MAX_COLUMNS - len(row)))
+        may_cover = all_covered < MAX_COVERED
+        covered = min(wide, max(1, MAX_COLUMNS - len(row))) if may_cover else 1
         for column in range(len(row), len(row) + covered):
-            if tall > 1:
+            if tall > 1 and may_cover:
                 below[column] = tall - 1
         row.append("".join(cell))
         row.extend([""] * (covered - 1))
-        count_covered(covered - 1)
+        all_covered += covered - 1
         cell = None
 
-    def count_covered(more: int) -> None:
-        nonlocal all_covered
-        all_covered += more
-        if all_covered > MAX_COVERED:
-            raise PageTooLargeError(f"spans cover more than {MAX_COVERED} cells of a table")
-
     def fill_covered() -> None:
+        nonlocal all_covered
         row = rows[-1].cells
         while below.get(len(row), 0) > 0:
             below[len(row)] -= 1
             row.append("")
-            count_covered(1)
+            all_covered += 1
 
     def finish_row() -> None:
         if rows and not rows[-1].caption:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.conftest import hang_guard
 from transforms import page_kernel
 from transforms.content_boxes import drop_labels, drop_signatures, keep_details
 from transforms.content_features import measure_blocks
@@ -143,45 +144,108 @@ def test_heading_of_which_the_model_is_sure_stays() -> None:
     assert keep.tolist() == [True, False, False, False]
 
 
-FRONT_PAGES = ["/", "https://a.example", "http://a.example/", "//a.example/"]
-OTHER_PAGES = ["/a", "a", "", "#", "https://", "https:///a", "//a.example/b", "//a/b/", "x:/a"]
+SITE_NAMES = ["<a href=/>River Post</a>", "<b><a href='/'><i>River</i> Post</a></b>"]
+HEADLINES = [
+    "<a href=/a>River Post</a>",
+    "<a href=''>River Post</a>",
+    "<a>River Post</a>",
+    "<a href='//post.example/'>River Post</a>",
+    "<a href=/>Home</a> The river",
+    "The river at <a href=/>home</a>",
+    "The river",
+]
 
 
 @pytest.mark.parametrize("is_built", [True, False])
-@pytest.mark.parametrize("url", FRONT_PAGES + OTHER_PAGES)
+@pytest.mark.parametrize("heading", SITE_NAMES + HEADLINES)
 def test_name_of_the_site_is_no_headline(
-    url: str, is_built: bool, monkeypatch: pytest.MonkeyPatch
+    heading: str, is_built: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_kernel, "AVAILABLE", is_built and page_kernel.AVAILABLE)
-    html = f"<h1>The <b><a href='{url}'>River Post</a></b></h1>{LINKS}<p>{SENTENCE * 9}"
-    dom = parse_html(html)
+    dom = parse_html(f"<h1>{heading}</h1>{LINKS}<p>{SENTENCE * 9}")
     blocks = measure_blocks(dom)
     scores = np.where(blocks.size > 200, 9, -9).astype(np.float32)
     _, keep, _ = settle_blocks(dom, blocks, scores)
-    assert bool(keep[0]) is (url in OTHER_PAGES)
+    assert bool(keep[0]) is (heading in HEADLINES)
 
 
 SIGNATURES = {
     "phpBB": ("<div id=sig1 class='signature'>{}</div>", True),
+    "Invision": ("<div class='x post-signature'>{}</div>", True),
     "XenForo": ("<aside class='message-signature js-x'><div>{}</div></aside>", True),
     "vBulletin": ("<blockquote class='signature restore'>{}</blockquote>", True),
     "of a function": ("<div class=signature><code>{}</code></div>", False),
+    "of a type": ("<div class=signature><pre>{}</pre></div>", False),
     "of a method": ("<p class=signature>{}</p>", False),
+    "of a cook": ("<section class=signature><p>{}</p></section>", False),
+    "with a heading": ("<div class=signature><h3>Dishes</h3><p>{}</p></div>", False),
     "another word": ("<div class=digital-signature>{}</div>", False),
 }
 
 
 @pytest.mark.parametrize("is_built", [True, False])
 @pytest.mark.parametrize(("box", "goes"), SIGNATURES.values(), ids=SIGNATURES.keys())
-def test_signature_of_a_member_goes(
+def test_signatures_of_members_go(
     box: str, goes: bool, is_built: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_kernel, "AVAILABLE", is_built and page_kernel.AVAILABLE)
-    dom = parse_html(f"<p>{SENTENCE}</p>{box.format('I keep bees.')}<p>{SENTENCE}</p>")
+    for html, may_go in (
+        (f"<p>{SENTENCE}</p>{box}<p>{SENTENCE}</p>{box}", True),
+        (f"<p>{SENTENCE}</p>{box}<p>{SENTENCE}</p>", False),  # the end of a letter
+        (f"<p>{SENTENCE}</p>{box * 9}", False),  # those who signed it
+        (f"<p>A post.</p>{box}<p>Another</p>{box}", False),
+    ):
+        dom = parse_html(html.replace("{}", "I keep bees."))
+        blocks = measure_blocks(dom)
+        keep = np.ones(len(blocks.first), np.bool_)
+        drop_signatures(dom, blocks, keep)
+        assert all(keep) is not (goes and may_go)
+
+
+def test_signatures_are_never_most_of_a_page() -> None:
+    post = f"<p>{SENTENCE}</p><div class=signature>{SENTENCE * 2}</div>"
+    dom = parse_html(post * 2)
     blocks = measure_blocks(dom)
     keep = np.ones(len(blocks.first), np.bool_)
     drop_signatures(dom, blocks, keep)
-    assert keep[blocks.size > 0].tolist() == [True, not goes, True]
+    assert all(keep)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("<h2>Installation <button>Copy link</button></h2>", "## Installation"),
+        ("<h2><button>How long?<br>Really</button></h2>", "## How long? Really"),
+        ("<h2><button>Prev</button><button>Next</button></h2>", ""),
+        ("<h2> <button>Why</button> </h2>", "## Why"),
+    ],
+)
+def test_button_that_is_not_all_of_a_heading_is_not_read(
+    line: str, expected: str, backend: str
+) -> None:
+    page = extract_page(f"{ARTICLE}{line}<p>{SENTENCE * 3}", "http://a/", ExtractConfig(), backend)
+    headings = [node.text for node in page.nodes if node.role == "heading"]
+    assert headings == ["# Title of it", *[expected] * bool(expected)]
+
+
+def test_hidden_rows_stay_hidden_and_hidden_answers_do_not() -> None:
+    hidden = "<{0} style='display:none'>Hidden</{0}>"
+    rows = f"<table><tr><td>a<td>b<tr><td>c<td>d<tr>{hidden.format('td') * 2}</table>"
+    assert "Hidden" not in texts(ARTICLE + rows + ARTICLE)
+    dom = parse_html(f"<p>{SENTENCE * 9}</p><dl><dt>Why?</dt>{hidden.format('dd')}</dl>")
+    blocks = measure_blocks(dom)
+    _, keep, _ = settle_blocks(dom, blocks, np.full(len(blocks.first), 3, np.float32))
+    assert keep.tolist() == [True, True, True]
+
+
+def test_text_that_details_repeat_is_kept_once() -> None:
+    text = SENTENCE * 3
+    dom = parse_html(f"<div><p>{text}</p></div><details><summary>More</summary><p>{text}</details>")
+    blocks = measure_blocks(dom)
+    keep = np.array([True, True, False])
+    keep_details(dom, blocks, keep, ~np.ones(3, np.bool_))
+    assert keep.tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -234,23 +298,29 @@ LABELS = {
     "beside a picture": ("<div class='x ads'><p>Ad</p><a href=b><img src=c></a></div>", True),
     "of a box around": ("<div class=advertisement><div><p>Weiter</p></div></div>", True),
     "in another language": ("<aside class=werbung><p>Anzeige</p></aside>", True),
+    "in Spanish": ("<aside class=publicidad><p>Anuncio</p></aside>", True),
+    "of a wrapper": ("<div class=zox-post-ad-wrap><span>Ad</span></div>", True),
     "of a box too far around": ("<div class=ad><i><b><u><p>Far</p></u></b></i></div>", False),
-    "a heading": ("<div class=ad-unit><h3>Advertising</h3><p>x</p></div>", None),
+    "a heading": ("<div class=ad-unit><h3>Advertising</h3></div>", False),
     "a link": ("<div class=ad-unit><p><a href=b>Boots</a></p></div>", False),
     "a sentence": (f"<div class=ad><p>{SENTENCE * 2}</p></div>", False),
+    "one of two": ("<div class=advert-details><p>Paris</p><p>40k</p></div>", False),
+    "in a list": ("<ul><li class=ad>79 AD, a war</li></ul>", False),
+    "in a table": ("<table><tr class=ad-size><td>30x250<tr><td>1<td>2</table>", False),
+    "in a quote": ("<blockquote class=ad-copy><p>Have you used it?</p></blockquote>", False),
+    "in a listing": ("<pre class=ad-script>Get-ADUser</pre>", False),
+    "in a figure": ("<figure class=ad><figcaption>Soap, 1890</figcaption></figure>", False),
+    "at the end of a name": ("<div class=vintage-ad><p>Soap, 1890</p></div>", False),
+    "at the end of another": ("<div class=termin-anzeige><p>12. Mai</p></div>", False),
     "by its id": ("<p id=ad-hoc>Ad hoc</p>", False),
-    "a hash": ("<p class='css-1ad9 b7-ad06-4e'>Text</p>", False),
+    "a hash": ("<p class='css-1ad9 b7-ad06-4e xAAd9'>Text</p>", False),
     "another word": ("<p class='adverb adaptive shadow'>Text</p>", False),
     "sponsors": ("<div class=sponsors><p>Mill and Sons</p></div>", False),
-    "part of more": (
-        f"<div class=ad><p>Mill</p><p>Sells a mill</p><p>{SENTENCE * 2}</p></div>",
-        False,
-    ),
 }
 
 
 @pytest.mark.parametrize(("html", "goes"), LABELS.values(), ids=LABELS.keys())
-def test_label_of_an_advertisement_goes(html: str, goes: bool | None) -> None:
+def test_label_of_an_advertisement_goes(html: str, goes: bool) -> None:
     dom = parse_html(f"<p>{SENTENCE}</p>{html}<p>{SENTENCE}</p>")
     blocks = measure_blocks(dom)
     keep = np.ones(len(blocks.first), np.bool_)
@@ -258,10 +328,24 @@ def test_label_of_an_advertisement_goes(html: str, goes: bool | None) -> None:
     kept = keep[blocks.size > 0].tolist()
     assert kept[0]
     assert kept[-1]
-    if goes is None:
-        assert kept == [True, True, False, True]  # what a heading heads is no heading
-    else:
-        assert all(kept[1:-1]) is not goes
+    assert all(kept[1:-1]) is not goes
+
+
+def test_labels_of_up_to_sixty_bytes_go() -> None:
+    for size, goes in ((60, True), (61, False)):
+        dom = parse_html(f"<p>a</p><div class=ad><p>{'x' * size}</p></div>")
+        keep = np.ones(2, np.bool_)
+        drop_labels(dom, measure_blocks(dom), keep)
+        assert keep.tolist() == [True, not goes]
+
+
+def test_labels_repeat_and_content_differs() -> None:
+    for texts_of_boxes, goes in ((("Ad", "Ad", "Go on", "Ad"), True), (("A", "B", "C"), False)):
+        boxes = "".join(f"<div class=ad-box><p>{text}</p></div>" for text in texts_of_boxes)
+        dom = parse_html(f"<p>{SENTENCE}</p>{boxes}")
+        keep = np.ones(len(texts_of_boxes) + 1, np.bool_)
+        drop_labels(dom, measure_blocks(dom), keep)
+        assert keep.tolist() == [True, *[not goes] * len(texts_of_boxes)]
 
 
 def test_classified_advertisements_keep_their_labels() -> None:
@@ -271,6 +355,14 @@ def test_classified_advertisements_keep_their_labels() -> None:
         keep = np.array([True, is_kept])
         drop_labels(dom, measure_blocks(dom), keep)
         assert keep.tolist() == [is_kept, is_kept]
+
+
+def test_labels_cost_linear_time() -> None:
+    attributes = " ".join(f"a{nth}=1" for nth in range(4000))
+    dom = parse_html(f"<p>{SENTENCE}</p><div class=ad {attributes}>{'<p>word</p>' * 30_000}</div>")
+    blocks = measure_blocks(dom)
+    with hang_guard():
+        drop_labels(dom, blocks, np.ones(len(blocks.first), np.bool_))
 
 
 def test_page_with_little_text_is_kept_whole() -> None:
