@@ -14,6 +14,7 @@ import numpy as np
 from transforms import page_kernel
 from transforms.content_features import LINKED_SHARE, Blocks, tag_bit
 from transforms.content_rules import (
+    LINKED_UNIT,
     MAX_LINKED,
     MAX_SHARE,
     Flags,
@@ -80,7 +81,8 @@ def keep_details(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
     linked = blocks.size * blocks.measures[:, LINKED_SHARE]
     for begin, end in block_spans(dom, blocks, opened).tolist():
         inside = slice(begin, end)
-        is_linked = 100 * linked[inside].sum() > MAX_LINKED * 64 * blocks.size[inside].sum()
+        size = LINKED_UNIT * blocks.size[inside].sum()
+        is_linked = 100 * linked[inside].sum() > MAX_LINKED * size
         if keep[inside].any() and not is_linked:
             keep[inside] |= says[inside]
     drop_twins(dom, blocks, keep)
@@ -127,7 +129,6 @@ def drop_labels(dom: Dom, blocks: Blocks, keep: Flags) -> None:
     running = np.zeros((2, len(keep) + 1), np.int64)
     np.cumsum([blocks.size, blocks.size > 0], axis=1, out=running[:, 1:])
     is_box: dict[int, bool] = {}
-    said: dict[int, tuple[int, int]] = {}
     labels: dict[bytes, list[int]] = {}
     for block in named.tolist():
         tag = int(blocks.first[block])
@@ -143,11 +144,8 @@ def drop_labels(dom: Dom, blocks: Blocks, keep: Flags) -> None:
             tag = int(dom.parents[tag])
         if box < 0:
             continue
-        if box not in said:
-            begin, end = block_spans(dom, blocks, [box])[0]
-            size, texts = (running[:, end] - running[:, begin]).tolist()
-            said[box] = size, texts
-        size, texts = said[box]
+        begin, end = block_spans(dom, blocks, [box])[0]
+        size, texts = (running[:, end] - running[:, begin]).tolist()
         if size > LABEL and blocks.size[block] > LABEL:
             return
         if size <= LABEL and texts == 1 and may_be_label[block]:
