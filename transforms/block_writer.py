@@ -139,16 +139,21 @@ class BlockWriter:
             self.put("paragraph", text)
 
     def put_heading(self, level: int, text: str) -> None:
-        """Adds a line as a heading."""
+        """Adds a line as a heading, once where it is said twice in a row."""
         self.end_group()
         if title := _PERMALINK.sub("", text):
-            self.put("heading", "#" * level + " " + title)
+            line = "#" * level + " " + title
+            last = self.nodes[-1] if self.nodes else None
+            if not last or (last.role, last.text) != ("heading", line):
+                self.put("heading", line)
 
     def end_group(self) -> None:
         """Ends the list node that is being gathered."""
         if self.lines:
             role = self.lists[0].role if self.lists else "list"
-            text = "\n".join(self.lines)
+            # Behind a heading or a picture nothing is left to be indented below.
+            margin = min(len(line) - len(line.lstrip(" ")) for line in self.lines)
+            text = "\n".join([line[margin:] for line in self.lines])
             self.lines.clear()
             self.put(role, text)
 

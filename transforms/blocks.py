@@ -16,6 +16,7 @@ from transforms.content_features import BREAKING, BREAKING_NAMES
 from transforms.dom import CODES, NAMES, Dom, code_table
 from transforms.image_nodes import read_image
 from transforms.image_sources import picture_file
+from transforms.layout_lists import LayoutLists
 from transforms.main_content import Content
 from transforms.markup import clean_code, clean_text, fenced_code, table_lines
 from transforms.name_groups import says_aside, says_caption
@@ -55,6 +56,7 @@ class Walker(BlockWriter):
     _figures: list[_Figure] = field(default_factory=list)
     _links: list[str | None] = field(default_factory=list)
     """What each open link around images leads to."""
+    _layout: LayoutLists = field(init=False)
 
     def walk(self) -> list[Node]:
         """Reads the content of the page and returns its blocks.
@@ -66,6 +68,7 @@ class Walker(BlockWriter):
         buffer, stack = self.buffer, self._stack
         skip_to = 0
         steps = read_steps(self.dom, self.content)
+        self._layout = LayoutLists(self.dom, steps)
         for begin in range(0, len(steps), _CHECK_EVERY):
             self.check()
             for step in steps[begin : begin + _CHECK_EVERY]:
@@ -129,12 +132,6 @@ class Walker(BlockWriter):
 
         return self._push(node, close)
 
-    def _open_inline_quote(self, node: int) -> int:
-        return self._open_marks(node, "\u201c\u201d")
-
-    def _open_reading(self, node: int) -> int:
-        return self._open_marks(node, "()")
-
     def _open_marks(self, node: int, marks: str) -> int:
         """What stands between two marks in its line."""
         self.buffer.append(marks[0])
@@ -148,6 +145,8 @@ class Walker(BlockWriter):
 
     def _open_list(self, node: int) -> int:
         self.end_line()
+        if not self.lists and node in self._layout:
+            return self._push(node, self.end_line)
         tag = self.dom.name(node)
         number = None
         if tag == "ol":
@@ -384,8 +383,8 @@ _BY_NAME: Mapping[str, Callable[[Walker, int], int]] = (
     | {
         "a": Walker._open_link,
         "blockquote": Walker._open_quote,
-        "q": Walker._open_inline_quote,
-        "rt": Walker._open_reading,
+        "q": lambda walker, node: walker._open_marks(node, "\u201c\u201d"),
+        "rt": lambda walker, node: walker._open_marks(node, "()"),
         "figure": Walker._open_figure,
         "noscript": Walker._open_noscript,
         "code": Walker._code,

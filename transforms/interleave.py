@@ -2,10 +2,11 @@
 
 Reading order is document order. Text nodes are blocks, and their light markup is Markdown's:
 
-- headings `# ...` to `###### ...`; paragraphs as they are, `br` a line break, two of them a new
-  paragraph; quotes `> ` before each line;
+- headings `# ...` to `###### ...`, one of two that say the same in a row; paragraphs as they are,
+  `br` a line break, two of them a new paragraph; quotes `> ` before each line;
 - a list is one node, an item a line, `- ` or `1. `, two spaces a level; a definition list is one
-  node of role `definition_list`, `: ` before a definition;
+  node of role `definition_list`, `: ` before a definition; a list that only lays out a page, of
+  posts, products or teasers, is read item by item (`layout_lists.py`);
 - a table of data is one node, `| a | b |` a row; a table that only lays out a page is read cell by
   cell;
 - `pre` is one node between fences of backticks, white space kept; `code` in a line stands between
@@ -44,7 +45,7 @@ _LONGEST_REQUEST = 300
 """Characters up to which a text in `noscript` that names JavaScript only asks for it."""
 
 
-STEP_VERSION = 6
+STEP_VERSION = 7
 """Changes when the same page gives other nodes."""
 
 
