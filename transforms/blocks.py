@@ -14,7 +14,7 @@ from schemas.rows import Node
 from transforms.block_writer import BlockWriter, OpenList, clean_piece
 from transforms.content_features import BREAKING, BREAKING_NAMES
 from transforms.dom import CODES, NAMES, Dom, code_table
-from transforms.image_nodes import read_image
+from transforms.image_nodes import read_emoji, read_image
 from transforms.image_sources import picture_file
 from transforms.layout_lists import LayoutLists
 from transforms.main_content import Content
@@ -133,7 +133,6 @@ class Walker(BlockWriter):
         return self._push(node, close)
 
     def _open_marks(self, node: int, marks: str) -> int:
-        """What stands between two marks in its line."""
         self.buffer.append(marks[0])
         self.marks += 1
 
@@ -271,7 +270,7 @@ class Walker(BlockWriter):
             code = int(dom.tags[position])
             if code in _IMAGES:
                 put()
-                self._image(position)
+                self._image(position, in_line=False)
                 position = max(int(dom.closes[position]), position)
             elif position > node:
                 name = NAMES[abs(code)]
@@ -305,7 +304,7 @@ class Walker(BlockWriter):
             if row.images:
                 put()
                 for image in row.images:
-                    self._image(image)
+                    self._image(image, in_line=False)
         put()
         return int(self.dom.closes[node])
 
@@ -330,7 +329,7 @@ class Walker(BlockWriter):
         position = node + 1
         while position < end:
             if int(self.dom.tags[position]) in _IMAGES and self.content.images[position:end].any():
-                self._image(position)
+                self._image(position, in_line=False)
                 position = int(self.dom.closes[position])
             position += 1
         return end
@@ -342,11 +341,14 @@ class Walker(BlockWriter):
         self.buffer.append(plain_blanks(formula))
         return int(self.dom.closes[node])
 
-    def _image(self, node: int) -> int:
-        """An `img`, an `amp-img`, or a `picture` with all that is in it."""
+    def _image(self, node: int, in_line: bool = True) -> int:
+        """An `img`, an `amp-img`, or a `picture` with all that is in it; an emoji is its text."""
         end = int(self.dom.closes[node])
         images = self.content.images
         if not (images[node] or images[node : end + 1].any()):
+            return node
+        if (emoji := read_emoji(self.dom, node)) is not None:
+            self.buffer.extend([plain_blanks(emoji)] if emoji and in_line else [])
             return node
         link = self._links[-1] if self._links else None
         found = read_image(self.dom, node, self.base, link, self.limits.max_alt_characters)

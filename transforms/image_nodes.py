@@ -5,10 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.rows import Node
-from transforms.dom import Dom
+from transforms.dom import CODES, Dom
 from transforms.image_sources import choose_source, declared_length, is_svg
 from transforms.markup import clean_text
 
+MAX_EMOJI = 32
+"""Characters that are kept of what an emoji stands for."""
+
+_EMOJI = re.compile(
+    # A word of the class, or a folder of the file.
+    rb' class="(?:[^"]*[\s_-])?(?:emojis?|smil(?:ey|ie)s?|emoticons?|reaction-image)(?:[\s_-]|")'
+    rb'| (?:data-)?src="[^"]*/(?:emojis?|smil(?:ey|ie)s?|emoticons?)/',
+    re.I,
+)
+_IMG = CODES["img"]
 _PIXEL_STYLE = re.compile(r"(?:^|[\s;])(?:width|height)\s*:\s*[01]px")
 
 
@@ -21,6 +31,19 @@ class ImageNode:
     """The `img` or `amp-img`."""
     lazy: bool
     """Whether a script would have loaded it: its twin may stand in a `noscript` beside it."""
+
+
+def read_emoji(dom: Dom, element: int) -> str | None:
+    """What an `img` that draws an emoji or a smiley stands for: `:)`; None for any other element.
+
+    Forums and blogs draw what was written. An alt text of words is the name of the drawing, and was
+    not written: nothing then.
+    """
+    inside = dom.starts[element], dom.stops[element]
+    if dom.tags[element] != _IMG or _EMOJI.search(dom.source, *inside) is None:
+        return None
+    alt = clean_text(dom.attribute(element, "alt"))
+    return "" if alt[:1].isalnum() else alt[:MAX_EMOJI]
 
 
 def read_image(

@@ -66,9 +66,17 @@ _CANDIDATE = re.compile(
 )
 _GAPS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + ","
 _DESCRIPTOR = re.compile(r"(?:^|\s)(\d+(?:\.\d+)?)([wx])(?:\s|$)")
+_SAYS_NOTHING = (
+    "no|ajax|image|img|picture|photo|thumb|thumbnail|avatar|user|product|post|video|default|select"
+    "|woocommerce|gr[ea]y|white|black|light|dark|trans|transparent|lazy|bg|background"
+    r"|\d{1,4}(?:x\d{1,4})?"
+)
 _PLACEHOLDER = re.compile(
-    r"(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
-    r"|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?\.(?:gif|png|svg|jpe?g|webp)",
+    r"(?:(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray"
+    r"|placeholder|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?"
+    # Longer names that say no more: `grey-placeholder`, `no-image`, `loading-trans-ced1...`.
+    rf"|(?:(?:{_SAYS_NOTHING})[-_.])*(?:placeholder|empty|dummy|blank|spacer|loading|loader|no-?image)"
+    rf"(?:[-_.](?:{_SAYS_NOTHING}|(?=[a-z]*\d)[a-z0-9]{{16,}}))*)\.(?:gif|png|svg|jpe?g|webp)",
     re.I,
 )
 _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)

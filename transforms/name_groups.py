@@ -109,8 +109,16 @@ def _group_of() -> dict[bytes, int]:
 WORDS = _group_of()
 """The groups of a word as bits, the first group the lowest."""
 
+_SMALL = "".join(
+    f"(?<!{word}{mark})"
+    for word in (r"\btext", r"\btype", r"\bfont", r"\bcta", r"\bbutton", r"\bstat", "typography")
+    for mark in ("[_-]", "--")
+)
+"""Not behind these words, whose `caption` is a size of letters: `MuiTypography-caption`."""
+
 _CAPTION = re.compile(
-    r"(?:^|[\s_-])(?:wp-)?(?:thumb)?(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
+    rf"(?:^|[\s_-]){_SMALL}(?:wp-)?(?:thumb)?"
+    r"(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
     r"(?:[\s_-]?(?:text|body|content))?(?:$|\s)|(?:image|photo|img|picture|media|figure)[\s_-]*caption",
     re.I,
 )
