@@ -18,6 +18,8 @@ from transforms.page_walk import BREAK
 _PERMALINK = re.compile(r"\s*[#\u00b6\u00a7]$")
 """The sign that documentation puts behind a heading to link to it."""
 
+_POINT = re.compile(r" *(?:- |-?\d+\. |: )")
+
 
 def clean_piece(text: str) -> str:
     """What `clean_text` gives, of a text that `plain_blanks` has left."""
@@ -65,6 +67,8 @@ class BlockWriter:
     lists: list[OpenList] = field(default_factory=list)
     markers: list[str | None] = field(default_factory=list)
     """Marker of each open item; None once its first line has used it."""
+    is_fresh: bool = False
+    """Whether the outermost open list has written nothing yet."""
     captions: list[list[str]] = field(default_factory=list)
     """Lines of each open caption."""
     heading: int = 0
@@ -151,8 +155,10 @@ class BlockWriter:
         """Ends the list node that is being gathered."""
         if self.lines:
             role = self.lists[0].role if self.lists else "list"
-            # Behind a heading or a picture nothing is left to be indented below.
-            margin = min(len(line) - len(line.lstrip(" ")) for line in self.lines)
+            # Where a list begins, and where a text goes on behind a picture, nothing is above it.
+            is_below = not self.is_fresh and _POINT.match(self.lines[0])
+            margins = [len(line) - len(line.lstrip(" ")) for line in self.lines]
+            margin, self.is_fresh = 0 if is_below else min(margins), False
             text = "\n".join([line[margin:] for line in self.lines])
             self.lines.clear()
             self.put(role, text)

@@ -12,6 +12,7 @@ import numpy as np
 
 from schemas.rows import Node
 from transforms.block_writer import BlockWriter, OpenList, clean_piece
+from transforms.button_labels import is_all_of_its_line
 from transforms.content_features import BREAKING, BREAKING_NAMES
 from transforms.dom import CODES, NAMES, Dom, code_table
 from transforms.image_nodes import read_emoji, read_image
@@ -27,7 +28,6 @@ _LANGUAGE_CLASS = re.compile(r"(?:^|\s)(?:language|lang)-([A-Za-z0-9+#.\-]{1,20}
 _NUMBER = re.compile(r"-?\d{1,9}$")
 _IMAGES = frozenset(CODES[name] for name in ("img", "amp-img", "picture"))
 _HEADINGS = {CODES[f"h{level}"]: level for level in range(1, 7)}
-_LABELLED = {*_HEADINGS, CODES["dt"]}
 _A_LINE = WHOLE | ALONE
 """Flags of a step whose element is a line, and nothing but that."""
 _CHECK_EVERY = 256
@@ -151,6 +151,7 @@ class Walker(BlockWriter):
         if tag == "ol":
             start = self.dom.attribute(node, "start").strip()
             number = int(start) if _NUMBER.match(start) else 1
+        self.is_fresh = self.is_fresh or not self.lists
         self.lists.append(OpenList("definition_list" if tag == "dl" else "list", number))
 
         def close() -> None:
@@ -268,9 +269,11 @@ class Walker(BlockWriter):
         position = node
         while position < end:
             code = int(dom.tags[position])
-            if code in _IMAGES:
+            if code in _IMAGES and (emoji := read_emoji(dom, position)) is not None:
+                parts.append(emoji)
+            elif code in _IMAGES:
                 put()
-                self._image(position, in_line=False)
+                self._image(position)
                 position = max(int(dom.closes[position]), position)
             elif position > node:
                 name = NAMES[abs(code)]
@@ -304,23 +307,15 @@ class Walker(BlockWriter):
             if row.images:
                 put()
                 for image in row.images:
-                    self._image(image, in_line=False)
+                    self._image(image)
         put()
         return int(self.dom.closes[node])
-
-    def _is_all_of_its_line(self, button: int, end: int) -> bool:
-        """Whether a heading or a term, of not many tags, says nothing but a button's label."""
-        line = int(self.dom.parents[button])
-        close = min(int(self.dom.closes[line]), line + 50)
-        outside = (tag for tag in range(line, close) if not button <= tag < end)
-        is_labelled = int(self.dom.tags[line]) in _LABELLED and close == self.dom.closes[line]
-        return is_labelled and not any(self.dom.text_behind(tag).strip() for tag in outside)
 
     def _button(self, node: int) -> int:
         """A label is no text, unless it is all of a heading: a question that opens its answer."""
         # (ARIA Authoring Practices, Accordion.) A picture that a button enlarges is content.
         end = int(self.dom.closes[node])
-        if self._is_all_of_its_line(node, end):
+        if is_all_of_its_line(self.dom, node, end):
             for tag in range(node, end):
                 if int(self.dom.tags[tag]) == CODES["br"]:
                     self.buffer.append(" ")
@@ -328,8 +323,8 @@ class Walker(BlockWriter):
                     self.buffer.append(plain_blanks(self.dom.text_behind(tag)))
         position = node + 1
         while position < end:
-            if int(self.dom.tags[position]) in _IMAGES and self.content.images[position:end].any():
-                self._image(position, in_line=False)
+            if int(self.dom.tags[position]) in _IMAGES and read_emoji(self.dom, position) is None:
+                self._image(position)
                 position = int(self.dom.closes[position])
             position += 1
         return end
@@ -341,14 +336,16 @@ class Walker(BlockWriter):
         self.buffer.append(plain_blanks(formula))
         return int(self.dom.closes[node])
 
-    def _image(self, node: int, in_line: bool = True) -> int:
+    def _image(self, node: int) -> int:
         """An `img`, an `amp-img`, or a `picture` with all that is in it; an emoji is its text."""
         end = int(self.dom.closes[node])
         images = self.content.images
         if not (images[node] or images[node : end + 1].any()):
             return node
         if (emoji := read_emoji(self.dom, node)) is not None:
-            self.buffer.extend([plain_blanks(emoji)] if emoji and in_line else [])
+            # All that a `noscript` holds is its twin.
+            is_twin = self.noscript >= 0 and self.dom.closes[self.noscript] <= node + 1
+            self.buffer.append("" if is_twin else plain_blanks(emoji))
             return node
         link = self._links[-1] if self._links else None
         found = read_image(self.dom, node, self.base, link, self.limits.max_alt_characters)

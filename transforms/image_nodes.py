@@ -9,15 +9,20 @@ from transforms.dom import CODES, Dom
 from transforms.image_sources import choose_source, declared_length, is_svg
 from transforms.markup import clean_text
 
-MAX_EMOJI = 32
-"""Characters that are kept of what an emoji stands for."""
+LARGEST_EMOJI = 72
+"""Pixels of a side from which a picture is no emoji."""
+LONGEST_EMOJI = 32
+"""Characters of an alt text up to which it may stand for an emoji: `:slightly_smiling_face:`."""
 
-_EMOJI = re.compile(
-    # A word of the class, or a folder of the file.
-    rb' class="(?:[^"]*[\s_-])?(?:emojis?|smil(?:ey|ie)s?|emoticons?|reaction-image)(?:[\s_-]|")'
-    rb'| (?:data-)?src="[^"]*/(?:emojis?|smil(?:ey|ie)s?|emoticons?)/',
+_EMOJI_CLASS = re.compile(
+    rb' class="(?:[^"]*\s)?(?:wp-)?(?:emojis?|emojione|smil(?:ey|ie)s?|emoticons?|reaction-image)'
+    rb'(?:--[^"\s]*)?[\s"]',
     re.I,
 )
+_EMOJI_FOLDER = re.compile(rb' (?:data-)?src="[^"]*/(?:emojis?|smil(?:ey|ie)s?|emoticons?)/', re.I)
+_WORD = re.compile(r"[^\W\d_]{3}")
+"""How a name begins that describes a drawing; `XD` and `8)` are drawings of letters."""
+_SHORTCODE = re.compile(r":[\w+\-]+:")
 _IMG = CODES["img"]
 _PIXEL_STYLE = re.compile(r"(?:^|[\s;])(?:width|height)\s*:\s*[01]px")
 
@@ -36,14 +41,27 @@ class ImageNode:
 def read_emoji(dom: Dom, element: int) -> str | None:
     """What an `img` that draws an emoji or a smiley stands for: `:)`; None for any other element.
 
-    Forums and blogs draw what was written. An alt text of words is the name of the drawing, and was
-    not written: nothing then.
+    Forums and blogs draw what was written. A class says that they did, or the folder of the file
+    and a text that is no word. A word (`Like`, `Smile`) is the name of the drawing, and was not
+    written: nothing then.
     """
     inside = dom.starts[element], dom.stops[element]
-    if dom.tags[element] != _IMG or _EMOJI.search(dom.source, *inside) is None:
+    if dom.tags[element] != _IMG:
         return None
-    alt = clean_text(dom.attribute(element, "alt"))
-    return "" if alt[:1].isalnum() else alt[:MAX_EMOJI]
+    by_class = _EMOJI_CLASS.search(dom.source, *inside) is not None
+    if not by_class and _EMOJI_FOLDER.search(dom.source, *inside) is None:
+        return None
+    attributes = dom.attributes(element)
+    sides = [declared_length(attributes.get(name)) or 0 for name in ("width", "height")]
+    said = clean_text(attributes.get("alt") or attributes.get("title") or "")
+    is_word = _WORD.match(said) is not None
+    if max(sides) > LARGEST_EMOJI or len(said) > LONGEST_EMOJI:
+        return None
+    if not by_class and (is_word or not said):
+        return None
+    if _SHORTCODE.fullmatch(said):
+        return f" {said} "
+    return "" if is_word else said
 
 
 def read_image(

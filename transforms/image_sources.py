@@ -68,15 +68,18 @@ _GAPS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + ","
 _DESCRIPTOR = re.compile(r"(?:^|\s)(\d+(?:\.\d+)?)([wx])(?:\s|$)")
 _SAYS_NOTHING = (
     "no|ajax|image|img|picture|photo|thumb|thumbnail|avatar|user|product|post|video|default|select"
-    "|woocommerce|gr[ea]y|white|black|light|dark|trans|transparent|lazy|bg|background"
-    r"|\d{1,4}(?:x\d{1,4})?"
+    r"|woocommerce|gr[ea]y|white|black|light|dark|transparent|lazy|bg|background|\d{1,4}(?:x\d{1,4})?"
 )
 _PLACEHOLDER = re.compile(
-    r"(?:(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray"
-    r"|placeholder|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?"
-    # Longer names that say no more: `grey-placeholder`, `no-image`, `loading-trans-ced1...`.
-    rf"|(?:(?:{_SAYS_NOTHING})[-_.])*(?:placeholder|empty|dummy|blank|spacer|loading|loader|no-?image)"
-    rf"(?:[-_.](?:{_SAYS_NOTHING}|(?=[a-z]*\d)[a-z0-9]{{16,}}))*)\.(?:gif|png|svg|jpe?g|webp)",
+    r"(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
+    r"|lazy-?load|lazy|loading|loader|ajax-loader|empty|dummy)(?:[-_.]?(?:1x1|\d+))?"
+    r"\.(?:gif|png|svg|jpe?g|webp)"
+    # Longer names that say no more: `grey-placeholder`, `no-image`.
+    rf"|(?:(?:{_SAYS_NOTHING})[-_.])*(?:placeholder|no[-_]?(?:image|img|photo|pic(?:ture)?))"
+    rf"(?:[-_.](?:{_SAYS_NOTHING}))*(?:@\dx)?\.(?:gif|png|svg|jpe?g|webp)"
+    # With the name of a version: `loading-trans-ced1...`. Shops sell spacers, loaders and blanks.
+    r"|(?:blank|empty|dummy|spacer|loading|loader)(?:[-_.]trans(?:parent)?)?"
+    r"(?:[-_.](?=[a-z]*\d)[a-z0-9]{16,})?\.(?:gif|png|svg)",
     re.I,
 )
 _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)

@@ -15,11 +15,12 @@ Reading order is document order. Text nodes are blocks, and their light markup i
   is also the `figcaption` of every image of its figure.
 
 An image ends the node it stands in, which goes on behind it; in a table of data it follows its row,
-so that rows stay whole. An emoji or a smiley that is drawn as an image is text of its line. An image in `noscript` that repeats its lazy twin, or any other image of
-the page, is left out, and so is a text in `noscript` that stands elsewhere too or asks for
-JavaScript. Of two images in a row that are one picture in two sizes, the first stays. A figure
-without a picture whose microdata names one has that. Images without an http or https URL (data
-URIs, inline SVG), spacers by file name and images declared one pixel wide or high are no nodes.
+so that rows stay whole. An emoji or a smiley that is drawn as an image is text of its line. An
+image in `noscript` that repeats its lazy twin, or any other image of the page, is left out, and so
+is a text in `noscript` that stands elsewhere too or asks for JavaScript. Of two images in a row
+that are one picture in two sizes, the first stays. A figure without a picture whose microdata names
+one has that. Images without an http or https URL (data URIs, inline SVG), spacers by file name and
+images declared one pixel wide or high are no nodes.
 """
 
 import re

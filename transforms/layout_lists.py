@@ -1,14 +1,13 @@
 """Lists that are none: `ul` and `ol` whose items are posts, products or teasers.
 
-Shops, forums and news sites put each part of a page into an item. Written as a list, the paragraphs
-of a thread would be bullets, and headings and pictures would tear the list into pieces, each with a
-marker of its own. Such an item is what it holds, and nothing more. A list *lays out* where
+Shops, forums and news sites put each part of a page into an item. Written as a list, the
+paragraphs of a thread would be bullets, and headings and pictures would tear the list into pieces,
+each with a marker of its own. Such an item is what it holds, and nothing more. A list *lays out*
+where more than half of its items are *parts of a page*. An item is one that has, of what is kept,
 
-- it holds more headings than half its items, or
-- an item has `LINES` lines and more, as a mean over all that are in it, with those of lists inside,
-  and none is code: steps of instructions stay numbered.
-
-Only what is kept counts.
+- a heading, or a list that lays out; or
+- `LINES` lines and more, without those of tables and of lists inside, and no code. Of an `ol` only
+  one with a class: numbered steps and clauses of many paragraphs stay numbered.
 """
 
 from collections.abc import Sequence
@@ -21,60 +20,68 @@ from transforms.page_walk import ENDS_LINE, Step
 LINES = 4
 """Lines of an item from which it is no point of a list."""
 
-_LISTS = frozenset(CODES[name] for name in ("ul", "ol", "menu", "dir"))
+_LISTS = frozenset(CODES[name] for name in ("ul", "ol", "dl", "menu", "dir"))
 _HEADINGS = frozenset(CODES[f"h{level}"] for level in range(1, 7))
 _CODE = frozenset(CODES[name] for name in ("pre", "listing", "plaintext", "xmp"))
-_ITEM = CODES["li"]
+_TABLE, _ITEM, _OL, _DL = (CODES[name] for name in ("table", "li", "ol", "dl"))
 
 
 @dataclass(slots=True)
-class _Held:
-    """What a list holds."""
+class _List:
+    """An open list, and its open item."""
 
     tag: int
     items: int = 0
-    """Its own."""
-    items_inside: int = 0
-    """Those of lists in it."""
-    headings: int = 0
+    parts: int = 0
+    """Items that are parts of a page."""
+    has_class: bool = False
     lines: int = 0
+    has_heading: bool = False
     has_code: bool = False
 
-    def lays_out(self) -> bool:
-        if self.headings:
-            return 2 * self.headings > self.items
-        return not self.has_code and self.lines >= LINES * max(self.items + self.items_inside, 1)
+    def end_item(self, needs_class: bool) -> None:
+        has_lines = self.lines >= LINES and not self.has_code
+        is_part = self.has_heading or (has_lines and (self.has_class or not needs_class))
+        self.parts += is_part and self.items > 0
+        self.lines = 0
+        self.has_heading = self.has_code = False
 
 
 def _layout_lists(dom: Dom, steps: Sequence[Step | Node]) -> set[int]:
     found: set[int] = set()
-    open_lists: list[_Held] = []
+    open_lists: list[_List] = []
 
     def close() -> None:
-        held = open_lists.pop()
-        if held.lays_out():
-            found.add(held.tag)
+        ended = open_lists.pop()
+        ended.end_item(bool(dom.tags[ended.tag] == _OL))
+        lays_out = 2 * ended.parts > ended.items and dom.tags[ended.tag] != _DL
+        if lays_out:
+            found.add(ended.tag)
         if open_lists:
-            around = open_lists[-1]
-            around.items_inside += held.items + held.items_inside
-            around.headings += held.headings
-            around.lines += held.lines
-            around.has_code |= held.has_code
+            open_lists[-1].has_heading |= lays_out
 
+    skip_to = 0
     for step in steps:
         if isinstance(step, Node):
             continue
         tag, flags, code, text = step
+        if tag < skip_to:
+            continue
         while open_lists and dom.closes[open_lists[-1].tag] <= tag:
             close()
         if code in _LISTS:
-            open_lists.append(_Held(tag))
+            open_lists.append(_List(tag))
+        elif open_lists and code == _TABLE:
+            skip_to = int(dom.closes[tag])
         elif open_lists:
             held = open_lists[-1]
-            held.items += code == _ITEM
-            held.headings += code in _HEADINGS
+            if code == _ITEM:
+                held.end_item(bool(dom.tags[held.tag] == _OL))
+                held.items += 1
+                held.has_class = bool(dom.attribute(tag, "class"))
+            held.has_heading |= code in _HEADINGS
             held.has_code |= code in _CODE
-            held.lines += (flags & ENDS_LINE or code == _ITEM) and not text.isspace() and bool(text)
+            held.lines += bool((flags & ENDS_LINE or code == _ITEM) and text and not text.isspace())
     while open_lists:
         close()
     return found

@@ -119,7 +119,8 @@ _SMALL = "".join(
 _CAPTION = re.compile(
     rf"(?:^|[\s_-]){_SMALL}(?:wp-)?(?:thumb)?"
     r"(?:caption|figcaption|legend|bildunterschrift|legende|didascalia)"
-    r"(?:[\s_-]?(?:text|body|content))?(?:$|\s)|(?:image|photo|img|picture|media|figure)[\s_-]*caption",
+    r"(?:[\s_-]?(?:text|body|content))?(?:$|\s)|(?:image|photo|img|picture|media|figure)[\s_-]*"
+    r"(?:te?xt[_-]|type[_-])?caption",
     re.I,
 )
 

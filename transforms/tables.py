@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transforms.dom import NAMES, Dom, code_table
+from transforms.image_nodes import read_emoji
 from transforms.main_content import Content
 
 MAX_MEAN_CELL = 200
@@ -136,7 +137,11 @@ def data_rows(dom: Dom, content: Content, table: int) -> list[Row] | None:
                 return None
             stop = max(int(dom.closes[node]), node)
             if content.images[node : stop + 1].any():
-                rows[-1].images.append(node)
+                emoji = read_emoji(dom, node)
+                if emoji is None:
+                    rows[-1].images.append(node)
+                elif cell is not None:
+                    cell.append(emoji)
             if name == "picture":
                 node = stop
         elif cell and _PARTING[abs(code)]:
