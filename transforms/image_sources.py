@@ -72,7 +72,7 @@ _SAYS_NOTHING = (
 )
 _PLACEHOLDER = re.compile(
     r"(?:blank|spacer|pixel|transparent|clear|clearpixel|cleardot|shim|trans|1x1|grey|gray|placeholder"
-    r"|lazy-?load|lazy|loading|loader|ajax-loader|empty|dummy)(?:[-_.]?(?:1x1|\d+))?"
+    r"|lazy-?load|lazy|loading|loader|ajax-loader)(?:[-_.]?(?:1x1|\d+))?"
     r"\.(?:gif|png|svg|jpe?g|webp)"
     # Longer names that say no more: `grey-placeholder`, `no-image`.
     rf"|(?:(?:{_SAYS_NOTHING})[-_.])*(?:placeholder|no[-_]?(?:image|img|photo|pic(?:ture)?))"
