@@ -31,18 +31,19 @@ class _List:
     """An open list, and its open item."""
 
     tag: int
+    is_ordered: bool
     items: int = 0
     parts: int = 0
     """Items that are parts of a page."""
-    has_class: bool = False
+    may_be_long: bool = True
+    """Whether lines alone make the item a part."""
     lines: int = 0
     has_heading: bool = False
     has_code: bool = False
 
-    def end_item(self, needs_class: bool) -> None:
-        has_lines = self.lines >= LINES and not self.has_code
-        is_part = self.has_heading or (has_lines and (self.has_class or not needs_class))
-        self.parts += is_part and self.items > 0
+    def end_item(self) -> None:
+        is_long = self.may_be_long and self.lines >= LINES and not self.has_code
+        self.parts += (self.has_heading or is_long) and self.items > 0
         self.lines = 0
         self.has_heading = self.has_code = False
 
@@ -53,7 +54,7 @@ def _layout_lists(dom: Dom, steps: Sequence[Step | Node]) -> set[int]:
 
     def close() -> None:
         ended = open_lists.pop()
-        ended.end_item(bool(dom.tags[ended.tag] == _OL))
+        ended.end_item()
         lays_out = 2 * ended.parts > ended.items and dom.tags[ended.tag] != _DL
         if lays_out:
             found.add(ended.tag)
@@ -70,15 +71,15 @@ def _layout_lists(dom: Dom, steps: Sequence[Step | Node]) -> set[int]:
         while open_lists and dom.closes[open_lists[-1].tag] <= tag:
             close()
         if code in _LISTS:
-            open_lists.append(_List(tag))
+            open_lists.append(_List(tag, code == _OL))
         elif open_lists and code == _TABLE:
             skip_to = int(dom.closes[tag])
         elif open_lists:
             held = open_lists[-1]
             if code == _ITEM:
-                held.end_item(bool(dom.tags[held.tag] == _OL))
+                held.end_item()
                 held.items += 1
-                held.has_class = bool(dom.attribute(tag, "class"))
+                held.may_be_long = not held.is_ordered or bool(dom.attribute(tag, "class"))
             held.has_heading |= code in _HEADINGS
             held.has_code |= code in _CODE
             held.lines += bool((flags & ENDS_LINE or code == _ITEM) and text and not text.isspace())
