@@ -94,17 +94,19 @@ def _stopped_by_sigterm(stops: list[int]) -> Iterator[None]:
         yield
         return
 
-    process = os.getpid()
-
     def stop(number: int, frame: object) -> None:
-        if os.getpid() != process:  # a child that was forked, which nobody asked to tell anything
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         stops.append(number)
         if len(stops) == 1:  # it is told once: what is held is being tidied up
             raise KeyboardInterrupt
 
+    def default_again() -> None:
+        if signal.getsignal(signal.SIGTERM) is stop:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    # Nobody asked a forked child to tell anything. It takes the default itself, and not a handler
+    # that ends it: Python runs handlers between instructions, so a signal that comes just before a
+    # call that waits would be seen to only after it.
+    os.register_at_fork(after_in_child=default_again)
     signal.signal(signal.SIGTERM, stop)
     try:
         yield
