@@ -102,20 +102,36 @@ static int heading_level(const Rules *rules, size_t block)
     return trait_of(rules, rules->page->tags[first] > 0 ? first : (size_t)(parent > 0 ? parent : 0)) >> LEVEL_SHIFT;
 }
 
+/* One past the last block in the `aside` around a block; the number of blocks without one. */
+static size_t end_of_aside(const Rules *rules, size_t block)
+{
+    int64_t element = rules->page->parents[rules->blocks->first[block]];
+    for (; element > 0; element = rules->page->parents[element])
+        if (trait_of(rules, (size_t)element) & IS_ASIDE)
+            return end_in(rules, (size_t)element);
+    return rules->blocks->count;
+}
+
 static void drop_lone_headings(const Rules *rules)
 {
-    bool heads_text = false, is_next_kept = false;
+    /* What is kept behind a block: the first text before the next heading, and that. */
+    size_t text = SIZE_MAX, next = SIZE_MAX;
     int next_level = 0;
     for (size_t block = rules->blocks->count; block-- > 0;) {
         int level = heading_level(rules, block);
         if (!level) {
-            heads_text |= rules->keep[block];
+            text = rules->keep[block] ? block : text;
             continue;
         }
-        bool is_sure = rules->blocks->scores[block] > rules->tables->sure_heading;
-        rules->keep[block] &= heads_text | (is_next_kept & (next_level > level)) | is_sure;
-        heads_text = false;
-        is_next_kept = rules->keep[block];
+        if (rules->keep[block] && !(rules->blocks->scores[block] > rules->tables->sure_heading)) {
+            size_t end = end_of_aside(rules, block);
+            rules->keep[block] = (text < end) | ((next < end) & (next_level > level));
+            /* What stands beside the text does not part a heading from what it heads. */
+            if (!rules->keep[block] && end < rules->blocks->count)
+                continue;
+        }
+        text = SIZE_MAX;
+        next = rules->keep[block] ? block : SIZE_MAX;
         next_level = level;
     }
 }
@@ -136,9 +152,29 @@ static bool names_site(const Rules *rules, size_t heading, size_t block)
     return false;
 }
 
+/* Of each block, how many stand before it outside any `aside`. */
+static const int32_t *number_outside(const Rules *rules)
+{
+    size_t block = 0;
+    int32_t number = 0;
+    for (size_t nth = 0; nth < rules->marked_count; nth++) {
+        size_t tag = (size_t)rules->marked[nth];
+        if (!(trait_of(rules, tag) & IS_ASIDE))
+            continue;
+        for (; block < begin_in(rules, tag); block++)
+            rules->numbers[block] = number++;
+        for (; block < end_in(rules, tag); block++)
+            rules->numbers[block] = number;
+    }
+    for (; block < rules->blocks->count; block++)
+        rules->numbers[block] = number++;
+    return rules->numbers;
+}
+
 static void keep_headline(const Rules *rules)
 {
     const RuledBlocks *blocks = rules->blocks;
+    const int32_t *numbers = number_outside(rules);
     size_t kept = 0, title = blocks->count;
     while (kept < blocks->count && !(rules->keep[kept] && blocks->size[kept] > 0))
         kept++;
@@ -146,7 +182,7 @@ static void keep_headline(const Rules *rules)
         return;
     for (size_t nth = 0; nth < rules->marked_count; nth++) {
         size_t tag = (size_t)rules->marked[nth], block = begin_in(rules, tag);
-        if (trait_of(rules, tag) & IS_TITLE && block <= kept && (int64_t)(kept - block) <= rules->tables->reach
+        if (trait_of(rules, tag) & IS_TITLE && block <= kept && numbers[kept] - numbers[block] <= rules->tables->reach
             && blocks->first[block] < rules->page->closes[tag] && !names_site(rules, tag, block))
             title = block;
     }

@@ -9,7 +9,7 @@
    The elements that rules look at by themselves come below `IS_LAYOUT`. */
 enum {
     IS_CHROME = 1, IS_WHOLE = 2, IS_LIST = 4, IS_ARTICLE = 8, IS_FOOTER = 16, IS_CODE = 32, IS_TITLE = 64,
-    IS_TABLE = 128, IS_LAYOUT = 256, IS_FURNITURE = 512, IS_LINK = 1024, LEVEL_SHIFT = 12,
+    IS_TABLE = 128, IS_ASIDE = 256, IS_LAYOUT = 512, IS_FURNITURE = 1024, IS_LINK = 2048, LEVEL_SHIFT = 12,
 };
 
 enum { RULE_WORD = 15, ROLES = 16, HIDING = 2, MEANT = 3, PARTS = 4 };

@@ -10,8 +10,9 @@
   classes, one of which says something, up to an element around them all. So the end of an article
   is not lost for what follows it. Parts of wholes are left alone.
 - **Headings.** A heading goes with what it heads: without a kept block behind it, before the next
-  heading, it goes too, unless the model is sure of it. The last `h1` shortly before the first kept
-  block is the headline and stays, but for one that names the site: all of it is a link to `/`.
+  heading, it goes too, unless the model is sure of it. In an `aside` it heads nothing outside. The
+  last `h1` shortly before the first kept block is the headline and stays, but for one that names
+  the site: all of it is a link to `/`.
 - **Twins.** A long text that stands in two places of a page, for wide and for narrow screens, is
   kept once.
 """
@@ -36,7 +37,7 @@ LONG = 60
 SURE_HEADING = 2.0
 """Log-odds from which a heading stays whatever is behind it."""
 HEADLINE_REACH = 15
-"""Blocks (bylines, dates, buttons) between a headline and the content."""
+"""Blocks (bylines, dates, buttons) between a headline and the content, outside any `aside`."""
 MAX_LINKED = 60
 """Percent of a list's text in links above which it is a list of links."""
 PARAGRAPH = 100
@@ -64,6 +65,7 @@ _LAYOUT_INSIDE = code_table(
 _LISTS = code_table("ul ol dl")
 _ARTICLES = code_table("article main")
 _HEADINGS = code_table("h1 h2 h3 h4 h5 h6")
+_ASIDE = CODES["aside"]
 _ROLE, _HIDDEN, _STYLE, _CLASS, _HREF = b"role", b"hidden", b"style", b"class", b"href"
 _MAY_HIDE = re.compile(rb' (?:%b|%b|%b)="' % (_ROLE, _HIDDEN, _STYLE))
 _ROLES = b"navigation dialog alertdialog search banner contentinfo menu menubar toolbar".split()
@@ -242,6 +244,21 @@ def keep_alike(
         keep[block] = any(counts[place] >= ALIKE for place in places(block))
 
 
+def _before(flags: Flags) -> npt.NDArray[np.int64]:
+    """How many hold before each of them, and before the end."""
+    return np.concatenate([[0], np.cumsum(flags)])
+
+
+def _end_of_aside(dom: Dom, blocks: Blocks, place: int) -> int:
+    """One past the last block in the `aside` around a block; the number of blocks without one."""
+    element = int(dom.parents[blocks.first[place]])
+    while element > 0:
+        if dom.tags[element] == _ASIDE:
+            return int(np.searchsorted(blocks.first, dom.closes[element]))
+        element = int(dom.parents[element])
+    return len(blocks.first)
+
+
 def drop_lone_headings(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], keep: Flags) -> None:
     """Leaves out headings that head nothing that is kept, but those with high log-odds."""
     tags = dom.tags[blocks.first]
@@ -251,19 +268,20 @@ def drop_lone_headings(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], keep:
     places = np.flatnonzero(heading)
     if not len(places):
         return
-    running = np.concatenate([[0], np.cumsum(keep & ~heading)])
-    levels = around[places] - CODES["h1"]
-    for number in range(len(places) - 1, -1, -1):
-        place = int(places[number])
-        if not keep[place] or scores[place] > SURE_HEADING:
-            continue
-        # A heading right behind this one that is lower and kept is something it heads.
-        following = int(places[number + 1]) if number + 1 < len(places) else len(keep)
-        heads_heading = (
-            following < len(keep) and keep[following] and levels[number + 1] > levels[number]
-        )
-        if running[following] == running[place] and not heads_heading:
-            keep[place] = False
+    running = _before(keep & ~heading)
+    # The next heading, from the last one on, and its level.
+    following, below = len(keep), 0
+    for place, level in zip(places[::-1].tolist(), around[places[::-1]].tolist(), strict=True):
+        if keep[place] and not scores[place] > SURE_HEADING:
+            end = _end_of_aside(dom, blocks, place)
+            # A heading right behind this one that is lower and kept is something it heads.
+            keep[place] = running[min(following, end)] > running[place] or (
+                following < end and keep[following] and below > level
+            )
+            if not keep[place] and end < len(keep):
+                # What stands beside the text does not part a heading from what it heads.
+                continue
+        following, below = place, level
 
 
 def _names_site(dom: Dom, heading: int) -> bool:
@@ -282,7 +300,12 @@ def keep_headline(dom: Dom, blocks: Blocks, keep: Flags, chrome: Flags) -> None:
         return
     found = np.array(dom.positions("h1"), np.int64)
     titles = np.searchsorted(blocks.first, found)
-    near = (titles <= kept[0]) & (titles >= kept[0] - HEADLINE_REACH)
+    asides = np.array(dom.positions("aside"), np.int64)
+    opened, closed = block_spans(dom, blocks, asides).T
+    depths = np.bincount(opened, minlength=len(keep) + 1)
+    depths -= np.bincount(closed, minlength=len(keep) + 1)
+    before = _before(np.cumsum(depths[:-1]) == 0)
+    near = (titles <= kept[0]) & (before[titles] >= before[kept[0]] - HEADLINE_REACH)
     found, titles = found[near], titles[near]
     # An empty one has no block of its own.
     has_block = blocks.first[titles] < dom.closes[found]

@@ -224,7 +224,7 @@ def _rule_tables() -> bytes:
         rules._WHOLE,
         rules._LISTS,
         rules._ARTICLES,
-        *map(code_table, ("footer", "pre", "h1", "table")),
+        *map(code_table, ("footer", "pre", "h1", "table", "aside")),
         rules._LAYOUT_INSIDE,
         main_content._CHROME,
         code_table("a"),
