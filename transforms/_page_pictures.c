@@ -130,6 +130,23 @@ static bool is_among_kept(const Pictures *pictures, size_t picture)
     return false;
 }
 
+/* Whether a picture stands in an `aside`, or in the header of the page, that is left out. */
+static bool is_beside_text(const Pictures *pictures, size_t picture)
+{
+    int64_t header = 0, element = pictures->page->parents[picture];
+    for (; element > 0; element = pictures->page->parents[element]) {
+        int trait = picture_trait(pictures, (size_t)element);
+        if (trait & IS_SIDEBAR)
+            break;
+        header = trait & IS_HEADER ? element : trait & IS_PART ? 0 : header;
+    }
+    int64_t box = element > 0 ? element : header;
+    if (!box)
+        return false;
+    size_t begin = first_in(pictures, (size_t)box), end = behind_last(pictures, (size_t)box);
+    return pictures->text[end] > pictures->text[begin] && pictures->kept_text[end] == pictures->kept_text[begin];
+}
+
 /* How many elements, from a picture outward, may have the name of what is no content. */
 static uint8_t named_boxes(const Pictures *pictures, size_t picture)
 {
@@ -173,6 +190,7 @@ static void decide(const Pictures *pictures)
                           && text[later] - kept_text[later] - text[before + 1] + kept_text[before + 1] <= tables->gap;
         picture->stays = is_liked || (picture->verdict == NO_CARD && is_between)
                          || is_among_kept(pictures, (size_t)picture->tag);
+        picture->stays &= is_liked || !is_beside_text(pictures, (size_t)picture->tag);
         if (!picture->stays)
             continue;
         picture->boxes = score < tables->very_sure ? named_boxes(pictures, (size_t)picture->tag) : 0;

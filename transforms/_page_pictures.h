@@ -7,7 +7,9 @@
 #include <stddef.h>
 
 /* What the code of an element says of it, a bit each. */
-enum { IS_IMAGE = 1, IS_HOUSE = 2, IS_H1 = 4, IS_ANCHOR = 8, IS_NOSCRIPT = 16 };
+enum {
+    IS_IMAGE = 1, IS_HOUSE = 2, IS_H1 = 4, IS_ANCHOR = 8, IS_NOSCRIPT = 16, IS_SIDEBAR = 32, IS_HEADER = 64, IS_PART = 128,
+};
 
 /* What is said of a block, a bit each. */
 enum { SURE_CAPTION = 1, CAPTION = 2, IN_FIGURE = 4, MAY_STAY = 8, BESIDE = 16 };

@@ -29,7 +29,7 @@ from transforms import page_kernel
 from transforms.content_boxes import classes_with
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
-from transforms.dom import Dom, code_table, unescape
+from transforms.dom import CODES, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_marks import (
     NETWORK_FILE,
@@ -79,6 +79,8 @@ _MAY_BE_SIDES = re.compile(SIDES.pattern, re.I)
 _MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(NETWORKS), re.I)
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
+_ASIDE, _HEADER = CODES["aside"], CODES["header"]
+_PARTS = code_table("article main section")
 _UNWANTED = np.array(
     [
         *map(tag_bit, ("footer",)),
@@ -170,6 +172,25 @@ class _Surroundings:
                 return 2 * int(self.kept_text[end] - self.kept_text[begin]) >= size
             element = int(self.dom.parents[element])
         return False
+
+    def is_beside_text(self, picture: int) -> bool:
+        """Whether a picture stands in an `aside`, or in the header of the page, that is left out.
+
+        Without text outside captions neither can be; a header that is in a part of the page is that
+        part's.
+        """
+        dom, header = self.dom, 0
+        element = int(dom.parents[picture])
+        while element > 0 and dom.tags[element] != _ASIDE:
+            code = dom.tags[element]
+            header = element if code == _HEADER else 0 if _PARTS[code] else header
+            element = int(dom.parents[element])
+        box = element if element > 0 else header
+        if not box:
+            return False
+        begin, end = self._span(box)
+        has_text = self.text[end] > self.text[begin]
+        return bool(has_text and self.kept_text[end] == self.kept_text[begin])
 
     def named_boxes(self, picture: int) -> int:
         """How many elements, from a picture outward, may have the name of what is no content.
@@ -274,6 +295,7 @@ def weigh_pictures(
             liked = bool(scores[place] > SURE)
             stays = liked or (verdict == NO_CARD and bool(between[place]))
             stays = stays or around.is_among_kept(tag)
+            stays = stays and (liked or not around.is_beside_text(tag))
             boxes = around.named_boxes(tag) if stays and scores[place] < VERY_SURE else 0
             signs = _signs(dom, tag) if stays and not liked else 0
             found.append((tag, place, stays, boxes, signs))

@@ -312,7 +312,11 @@ def _picture_tables() -> bytes:
     ]  # fmt: skip
     lists = [cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, marks.NETWORKS]
     # In the order of the kernel's bits.
-    traits = map(code_table, ("img amp-img", "article main", "h1", "a", "noscript"))
+    traits = map(
+        code_table,
+        ("img amp-img", "article main", "h1", "a", "noscript", "aside", "header",
+         "article main section"),
+    )  # fmt: skip
     return b"".join(
         (
             np.array([images.SURE, images.VERY_SURE, cards.SURE_CARD, 0], np.float32).tobytes(),
