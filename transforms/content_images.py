@@ -36,8 +36,10 @@ from transforms.image_marks import (
     NETWORKS,
     TWO_SIDES,
     is_beside_content,
+    is_decoration,
     is_icon,
     is_logo,
+    is_masthead,
     is_narrow_drawing,
     tag_span,
 )
@@ -230,13 +232,17 @@ def select_pictures(
     weigh = page_kernel.weigh_pictures if in_kernel else weigh_pictures
     pictures, near, in_noscript = weigh(dom, blocks, keep, chrome, scores, _caption_tags(dom))
     captioned = {place + step for place in near for step in (-1, 0, 1)}
+    first_kept = int(keep.argmax())
     for tag, place, stays, boxes, signs in pictures:
+        leads = place < first_kept
         goes = boxes and (
             is_beside_content(dom, tag, boxes)
-            or (place not in captioned and is_logo(dom, tag, boxes))
+            or ((leads or place not in captioned) and is_logo(dom, tag, boxes))
             or is_narrow_drawing(dom, tag)
         )
-        chosen[tag] = stays and not goes and not (signs and is_icon(dom, tag, signs))
+        goes = goes or (leads and is_masthead(dom, tag))
+        goes = goes or (signs and is_icon(dom, tag, signs))
+        chosen[tag] = stays and not goes and not is_decoration(dom, tag)
     if in_noscript:
         drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.

@@ -67,7 +67,7 @@ class Card:
     """The link that has the text."""
 
 
-def _link_around(dom: Dom, picture: int) -> int:
+def link_around(dom: Dom, picture: int) -> int:
     """The link that a picture stands in, -1 where there is none near."""
     element = picture
     for _ in range(LINK_STEPS):
@@ -98,7 +98,7 @@ def _has_headline(dom: Dom, link: int) -> bool:
 
 def card_around(dom: Dom, picture: int) -> Card | None:
     """The card of a picture, if it has one."""
-    link = _link_around(dom, picture)
+    link = link_around(dom, picture)
     reference = _reference(dom, link) if link >= 0 else b""
     if not reference:
         return None

@@ -4,13 +4,16 @@ import re
 from itertools import islice
 
 from transforms.dom import CODES, Dom
+from transforms.image_cards import link_around
 from transforms.image_sources import SIDES, declared_length
-from transforms.name_groups import ARTBOARD, BESIDE_CONTENT, LOGO
+from transforms.name_groups import ARTBOARD, BESIDE_CONTENT, DECORATION, LOGO
 
 ICON = 48
 """Pixels up to which a picture beside the text is an icon."""
 LARGEST_LOGO = 400
 """Pixels up to which a picture in a box that is named so is a logo, where it declares a size."""
+STRIP = 5
+"""How many times its height a picture before the text is wide, at least, to be a strip."""
 LONGEST_TAG = 2000
 """Bytes of a start tag that are looked at."""
 LARGEST_FIGURE = 200
@@ -30,6 +33,9 @@ _NETWORK_FILE = re.compile(
 )
 TWO_SIDES, NETWORK_FILE = 1, 2
 """Signs of an icon, a bit each: it declares two sides; its file may be that of a network."""
+_NO_ALT = b' alt=""'
+_TO_FRONT_PAGE = re.compile(rb' href="(?:/|(?:https?:)?//[^/"?#]+/?)"', re.I)
+_PICTURE = CODES["picture"]
 _FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
 _CELLS = (CODES["td"], CODES["th"])
 
@@ -114,6 +120,36 @@ def is_logo(dom: Dom, picture: int, boxes: int) -> bool:
         is_named &= dom.tags[element] not in _CELLS
         element = int(dom.parents[element])
     return is_named
+
+
+def is_decoration(dom: Dom, picture: int) -> bool:
+    """Whether a picture lies behind a text, by its name or that of the box right around it.
+
+    And says nothing to those who do not see it: its `alt` is given, and empty.
+    """
+    if dom.source.find(_NO_ALT, *tag_span(dom, picture)) < 0:
+        return False
+    boxes = [picture, int(dom.parents[picture])]
+    if dom.tags[boxes[1]] == _PICTURE:
+        boxes.append(int(dom.parents[boxes[1]]))
+    return any(DECORATION.search(dom.source, *tag_span(dom, box)) for box in boxes if box > 0)
+
+
+def is_masthead(dom: Dom, picture: int) -> bool:
+    """Whether a picture before the text is the mark of the site or of a partner, or a banner.
+
+    It leads to the front page of a site, or is a strip by its declared sides. A figure with a
+    caption is neither.
+    """
+    link = link_around(dom, picture)
+    boxes = (link, int(dom.parents[link])) if link > 0 else (int(dom.parents[picture]),)
+    if any(_has_caption(dom, box) for box in boxes):
+        return False
+    if link > 0 and _TO_FRONT_PAGE.search(dom.source, *tag_span(dom, link)):
+        return True
+    attributes = dom.attributes(picture)
+    sides = [declared_length(attributes.get(name)) for name in ("width", "height")]
+    return None not in sides and sides[0] >= STRIP * sides[1] > 0
 
 
 def _artboard_width(dom: Dom, element: int) -> str | None:

@@ -149,7 +149,9 @@ HINTS = word_set(
 """In lower case, what every class holds that `says_caption` or `says_aside`: words of up to eight
 letters, or the first eight."""
 
-BESIDE_PARTS = b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate".split()
+ADVERTISING = (
+    b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate cobrand"
+).split()
 """What names of advertisements hold."""
 BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic".split()
 """Words in names of the portraits of authors."""
@@ -160,19 +162,35 @@ BESIDE_CONTENT = re.compile(
     # Up to the end of the word: a promontory is no promotion, and `anzeigen` shows.
     rb"|(?:advert(?:s|i[sz]e[a-z]*|i[sz]ing|orial)?|adsense|sponsor(?:s|ed|ing|ship)?"
     rb"|promo(?:s|tion|tions)?|werbung|anzeige|publicidade?|publicit(?:a|e|\xc3.)|leaderboard"
-    rb"|affiliates?)(?![a-z])|(?<![a-z])(?:%b)(?![a-z]))" % b"|".join(BESIDE_WORDS)
+    rb"|affiliates?|[cC]obrand(?:ed|ing)?)(?![a-z])|(?<![a-z])(?:%b)(?![a-z])"
+    rb"|(?<![a-z])(?:print-only|only-print|visible-print|show-for-print)(?![a-z]))"
+    % b"|".join(BESIDE_WORDS)
 )
-"""A class or id, in a start tag, of an advertisement or of the portrait of an author."""
+"""A class or id, in a start tag, of an advertisement, of the portrait of an author, or of what is
+shown on paper alone."""
 
 ARTBOARD = b"g-artboard"
 """What ai2html calls a chart for one width of screens."""
 
 LOGO = re.compile(
-    # Letters of other alphabets are bytes from 128 on; `logout` is another word.
-    rb' (?:class|id)="[^"]*?(?:(?<![a-z\x80-\xff])logos?|Logos?|(?<![A-Z])LOGOS?)(?![a-z\x80-\xff])'
+    # Letters of other alphabets are bytes from 128 on; `logout` is another word. Run together with
+    # a word before, as `partnerlogo`, but for `catalogo`, `epilogo` and `prologo`.
+    rb' (?:class|id)="[^"]*?(?:(?<![a-z\x80-\xff])logos?|[b-hj-np-z]logos?|Logos?|(?<![A-Z])LOGOS?'
+    rb"|(?<![a-z\x80-\xff])[lL]ogo(?:box|container|image|img|link|print|text|type|wrap(?:per)?))"
+    rb"(?![a-z\x80-\xff])"
 )
 """A class or id, in a start tag, of the mark of a company or site."""
 
-BESIDE_STARTS = [b"ad", b"dfp", b"gpt", *BESIDE_WORDS, b"logo", ARTBOARD]
+DECORATION = re.compile(
+    rb' class="(?:[^"]*\s)?(?:[^"\s]*__?|(?:[\w-]*[_-])?'
+    rb"(?:banner|box|card|cover|header|hero|media|page|parallax|section|slide)[_-]+)?"
+    rb'(?:background|bg)(?:[_-]{0,2}(?:image|img|picture))?[\s"]',
+    re.I,
+)
+"""A class, in a start tag, of what lies behind a text: `background-image`, `hero__bg`, `card-bg`.
+One that has a background is called otherwise: `has-background`, `bg-white`, `dark-bg`."""
+
+BESIDE_PARTS = [*ADVERTISING, b"logo"]
+BESIDE_STARTS = [b"ad", b"dfp", b"gpt", b"print", *BESIDE_WORDS, ARTBOARD]
 """In lower case, how words begin one of which, or a part, all that `BESIDE_CONTENT` and `LOGO` find
 holds, and charts that may be drawn more than once."""
