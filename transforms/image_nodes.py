@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from schemas.rows import Node
 from transforms.dom import CODES, Dom
+from transforms.image_adverts import is_advertisement
 from transforms.image_sources import choose_source, declared_length, is_svg
 from transforms.markup import clean_text
 
@@ -77,7 +78,8 @@ def read_image(
         max_text: Characters kept of alt and title.
 
     Returns:
-        None for images without an http or https URL, spacers, and trackers of one pixel.
+        None for images without an http or https URL, spacers, trackers of one pixel, and
+        advertisements.
     """
     position, attributes = element, dom.attributes(element)
     sources: list[dict[str, str]] = []
@@ -99,13 +101,14 @@ def read_image(
     if (style := attributes.get("style")) and _PIXEL_STYLE.search(style):
         return None
     source = choose_source(attributes, sources, base)
-    if source is None:
+    alt = _short(attributes, "alt", max_text)
+    if source is None or is_advertisement(source.url, alt, width, height):
         return None
     node = Node(
         "image",
         "image",
         image_url=source.url,
-        alt=_short(attributes, "alt", max_text),
+        alt=alt,
         title=_short(attributes, "title", max_text),
         declared_width=width,
         declared_height=height,
