@@ -100,12 +100,18 @@ static size_t value_at(const Pictures *pictures, size_t space, size_t stop, int 
     return end && stop - end > 1 && source[end] == '=' && source[end + 1] == '"' ? end + 2 : 0;
 }
 
+/* Where what is looked at of a start tag ends. */
+static size_t tag_stop(const Pictures *pictures, size_t element)
+{
+    size_t start = (size_t)pictures->page->starts[element], stop = (size_t)pictures->page->stops[element];
+    size_t longest = (size_t)pictures->tables->longest_tag;
+    return stop - start > longest ? start + longest : stop;
+}
+
 bool may_be_beside(const Pictures *pictures, size_t element)
 {
     const uint8_t *source = pictures->page->source;
-    size_t at = (size_t)pictures->page->starts[element], stop = (size_t)pictures->page->stops[element];
-    if (stop - at > (size_t)pictures->tables->longest_tag)
-        stop = at + (size_t)pictures->tables->longest_tag;
+    size_t at = (size_t)pictures->page->starts[element], stop = tag_stop(pictures, element);
     for (; (at = find_byte(source, stop, at, ' ')) < stop; at++) {
         size_t value = value_at(pictures, at, stop, CLASS);
         value = value ? value : value_at(pictures, at, stop, ID);
@@ -132,6 +138,48 @@ uint8_t signs_of(const Pictures *pictures, size_t picture)
         }
     }
     return (uint8_t)((sides > 1 ? TWO_SIDES : 0) | (is_file ? NETWORK_FILE : 0));
+}
+
+/* The value of the next attribute of a name, from a place in a start tag on; 0 without one. */
+static size_t next_value(const Pictures *pictures, size_t at, size_t stop, int attribute)
+{
+    for (; (at = find_byte(pictures->page->source, stop, at, ' ')) < stop; at++) {
+        size_t value = value_at(pictures, at, stop, attribute);
+        if (value)
+            return value;
+    }
+    return 0;
+}
+
+static bool has_empty_alt(const Pictures *pictures, size_t picture)
+{
+    size_t value = (size_t)pictures->page->starts[picture], stop = tag_stop(pictures, picture);
+    while ((value = next_value(pictures, value, stop, ALT)))
+        if (value < stop && pictures->page->source[value] == '"')
+            return true;
+    return false;
+}
+
+/* Whether the class of an element may be that of what lies behind a text. */
+static bool may_be_behind(const Pictures *pictures, int64_t element)
+{
+    if (element <= 0)
+        return false;
+    size_t value = (size_t)pictures->page->starts[element], stop = tag_stop(pictures, (size_t)element);
+    while ((value = next_value(pictures, value, stop, CLASS)))
+        if (holds(pictures, pictures->page->source + value, stop - value, 1 << BEHIND))
+            return true;
+    return false;
+}
+
+bool may_be_decoration(const Pictures *pictures, size_t picture)
+{
+    if (!has_empty_alt(pictures, picture))
+        return false;
+    int64_t box = pictures->page->parents[picture];
+    bool is_picture = box > 0 && picture_trait(pictures, (size_t)box) & IS_PICTURE;
+    return may_be_behind(pictures, (int64_t)picture) || may_be_behind(pictures, box)
+           || (is_picture && may_be_behind(pictures, pictures->page->parents[box]));
 }
 
 /* A tag and the value of its class, the last one; NULL, and no error, where there is none. */

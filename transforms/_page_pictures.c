@@ -164,6 +164,11 @@ static uint8_t named_boxes(const Pictures *pictures, size_t picture)
     return (uint8_t)named;
 }
 
+static uint8_t decorative(const Pictures *pictures, const Picture *picture)
+{
+    return picture->stays && may_be_decoration(pictures, (size_t)picture->tag) ? DECORATIVE : 0;
+}
+
 /* Says of each candidate whether it stays, and what is to be asked before. */
 static void decide(const Pictures *pictures)
 {
@@ -183,6 +188,7 @@ static void decide(const Pictures *pictures)
                 before = next;
         if (picture->verdict == STAYS || picture->verdict == GOES || pictures->keep[place]) {
             picture->stays = picture->verdict != GOES;
+            picture->signs = decorative(pictures, picture);
             continue;
         }
         bool is_liked = score > tables->sure;
@@ -194,7 +200,7 @@ static void decide(const Pictures *pictures)
         if (!picture->stays)
             continue;
         picture->boxes = score < tables->very_sure ? named_boxes(pictures, (size_t)picture->tag) : 0;
-        picture->signs = is_liked ? 0 : signs_of(pictures, (size_t)picture->tag);
+        picture->signs = decorative(pictures, picture) | (is_liked ? 0 : signs_of(pictures, (size_t)picture->tag));
     }
     /* Captions go with their pictures. */
     for (size_t nth = 0; nth < pictures->count; nth++) {

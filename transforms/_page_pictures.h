@@ -9,6 +9,7 @@
 /* What the code of an element says of it, a bit each. */
 enum {
     IS_IMAGE = 1, IS_HOUSE = 2, IS_H1 = 4, IS_ANCHOR = 8, IS_NOSCRIPT = 16, IS_SIDEBAR = 32, IS_HEADER = 64, IS_PART = 128,
+    IS_PICTURE = 256,
 };
 
 /* What is said of a block, a bit each. */
@@ -18,13 +19,14 @@ enum { SURE_CAPTION = 1, CAPTION = 2, IN_FIGURE = 4, MAY_STAY = 8, BESIDE = 16 }
 enum { NO_CARD, STAYS, GOES, OPEN };
 
 enum { UNWANTED = 8, ENDINGS = 12, HINTS = 12 };
-enum { CLASS, ID, WIDTH, HEIGHT, SRC, ATTRIBUTES };
+enum { CLASS, ID, WIDTH, HEIGHT, SRC, ALT, ATTRIBUTES };
 
-/* What names of what is no content hold, or their words begin with, and those of files of networks. */
-enum { PART, BEGINNING, NETWORK, HINT_LISTS };
+/* What names of what is no content hold, or their words begin with, those of files of networks, and those of what
+   lies behind a text. */
+enum { PART, BEGINNING, NETWORK, BEHIND, HINT_LISTS };
 
-/* Signs that a picture is an icon, a bit each. */
-enum { TWO_SIDES = 1, NETWORK_FILE = 2 };
+/* Signs that a picture is an icon, or lies behind a text, a bit each. */
+enum { TWO_SIDES = 1, NETWORK_FILE = 2, DECORATIVE = 4 };
 
 /* As page_kernel.py packs it. */
 typedef struct {
@@ -46,7 +48,7 @@ typedef struct {
     RuleWord attributes[ATTRIBUTES];   /* names */
     RuleWord endings[ENDINGS];         /* of the names of picture files */
     RuleWord hints[HINT_LISTS][HINTS];
-    uint8_t traits[256];               /* by code */
+    uint16_t traits[256];              /* by code */
 } PictureTables;
 
 typedef struct {
@@ -56,7 +58,7 @@ typedef struct {
     uint8_t verdict;
     bool stays;    /* unless its names say otherwise: */
     uint8_t boxes; /* how many elements are asked whether they have the name of what is no content */
-    uint8_t signs; /* that it is an icon */
+    uint8_t signs; /* that it is an icon, or lies behind a text */
 } Picture;
 
 typedef struct {
@@ -121,5 +123,7 @@ void survey_hints(Pictures *pictures);
 /* Whether the class or the id of an element may be the name of what is no content. */
 bool may_be_beside(const Pictures *pictures, size_t element);
 uint8_t signs_of(const Pictures *pictures, size_t picture);
+/* Whether a picture says nothing to those who do not see it, and may be called as what lies behind a text. */
+bool may_be_decoration(const Pictures *pictures, size_t picture);
 
 #endif

@@ -32,6 +32,7 @@ from transforms.content_rules import is_around, is_near
 from transforms.dom import CODES, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_marks import (
+    DECORATIVE,
     NETWORK_FILE,
     NETWORKS,
     TWO_SIDES,
@@ -41,6 +42,7 @@ from transforms.image_marks import (
     is_logo,
     is_masthead,
     is_narrow_drawing,
+    may_be_decoration,
     tag_span,
 )
 from transforms.image_previews import drop_previews
@@ -51,7 +53,8 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Candidate = tuple[int, int, bool, int, int]
 """A picture: its tag; its block; whether it stays, unless names say otherwise; how many elements,
-from it outward, are asked for the names of what is no content; and signs that it is an icon."""
+from it outward, are asked for the names of what is no content; and signs that it is an icon or a
+decoration."""
 
 SOME_TEXT = 40
 """Visible bytes of text that can decide on a picture."""
@@ -123,7 +126,7 @@ def _captions(blocks: Blocks, sure: Flags) -> Flags:
     return sure | (found & (blocks.size > 0) & (blocks.size < MAX_CAPTION))
 
 
-def _signs(dom: Dom, picture: int) -> int:
+def _icon_signs(dom: Dom, picture: int) -> int:
     start, stop = int(dom.starts[picture]), int(dom.stops[picture])
     sides = len(_MAY_BE_SIDES.findall(dom.source, start, stop)) > 1
     return TWO_SIDES * sides | NETWORK_FILE * bool(_MAY_BE_NETWORK.search(dom.source, start, stop))
@@ -234,6 +237,8 @@ def select_pictures(
     captioned = {place + step for place in near for step in (-1, 0, 1)}
     first_kept = int(keep.argmax())
     for tag, place, stays, boxes, signs in pictures:
+        if not stays:
+            continue
         leads = place < first_kept
         goes = boxes and (
             is_beside_content(dom, tag, boxes)
@@ -242,7 +247,7 @@ def select_pictures(
         )
         goes = goes or (leads and is_masthead(dom, tag))
         goes = goes or (signs and is_icon(dom, tag, signs))
-        chosen[tag] = stays and not goes and not is_decoration(dom, tag)
+        chosen[tag] = not goes and not (signs & DECORATIVE and is_decoration(dom, tag))
     if in_noscript:
         drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.
@@ -296,16 +301,17 @@ def weigh_pictures(
     beside = np.zeros(len(keep) + 2, np.bool_)
     for (tag, place), verdict in zip(pictures, verdicts, strict=True):
         if verdict in (STAYS, GOES) or keep[place]:
-            found.append((tag, place, verdict != GOES, 0, 0))
+            stays, boxes, signs = verdict != GOES, 0, 0
         else:
             liked = bool(scores[place] > SURE)
             stays = liked or (verdict == NO_CARD and bool(between[place]))
             stays = stays or around.is_among_kept(tag)
             stays = stays and (liked or not around.is_beside_text(tag))
             boxes = around.named_boxes(tag) if stays and scores[place] < VERY_SURE else 0
-            signs = _signs(dom, tag) if stays and not liked else 0
-            found.append((tag, place, stays, boxes, signs))
-        if found[-1][2]:
+            signs = _icon_signs(dom, tag) if stays and not liked else 0
+        signs |= DECORATIVE * (stays and may_be_decoration(dom, tag))
+        found.append((tag, place, stays, boxes, signs))
+        if stays:
             beside[place : place + 3] = True
     near = np.flatnonzero(caption & beside[1:-1] & ~chrome).tolist()
     spans = ((tag, dom.closes[tag]) for tag in dom.positions("noscript"))

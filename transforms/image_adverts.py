@@ -8,18 +8,16 @@ advertisements or the marks of sponsors.
 
 import re
 
-_SERVERS = frozenset("ad ads adserver adserve adserving banner banners".split())
-"""First labels of host names."""
-_SCRIPTS = frozenset("adserver adserve adserving display-ad display-ads".split())
-"""Folders that nothing but advertisements is served from."""
-_FOLDERS = frozenset("ads adimages ad-images adimg sponsor sponsors".split())
+_SERVER = re.compile(r"https?://(?:ads?|adserv(?:er|e|ing)|banners?)\.")
+_SCRIPT = re.compile(r"/(?:adserv(?:er|e|ing)|display-ads?)/|/delivery/(?:avw|ai)\.php(?:\?|$)")
+"""What nothing but advertisements is served from: OpenX and Revive have `/www/delivery/avw.php`."""
+_FOLDER = re.compile(r"/(?:ads|adimages|ad-images|adimg|sponsors?)/")
 """Folders whose pictures may be shown for their own sake, and are then described."""
 _SIDES = frozenset(
     {(468, 60), (728, 90), (970, 90), (970, 250), (160, 600), (120, 600), (234, 60), (320, 50)}
 )
-_NAMED_SIDES = re.compile(
-    r"(?<!\d)(?:%s)(?!\d)" % "|".join(f"{width}x{height}" for width, height in sorted(_SIDES)), re.I
-)
+_NAMED_SIDES = frozenset(f"{width}x{height}" for width, height in _SIDES)
+_PAIR = re.compile(r"\d+x\d+")
 
 
 def is_advertisement(url: str, alt: str | None, width: int | None, height: int | None) -> bool:
@@ -31,12 +29,9 @@ def is_advertisement(url: str, alt: str | None, width: int | None, height: int |
         width: The width it declares, in CSS pixels.
         height: The height.
     """
-    _, _, host, *folders, file = url.split("/")
-    if (width, height) in _SIDES or host.partition(".")[0] in _SERVERS:
+    if (width, height) in _SIDES or _SERVER.match(url) or _SCRIPT.search(url):
         return True
-    if not _SCRIPTS.isdisjoint(folders) or (not alt and not _FOLDERS.isdisjoint(folders)):
+    if not alt and _FOLDER.search(url):
         return True
-    # OpenX and Revive: `/www/delivery/avw.php`.
-    if file.startswith(("avw.php", "ai.php")) and folders[-1:] == ["delivery"]:
-        return True
-    return "x" in file and _NAMED_SIDES.search(file) is not None
+    file = url[url.rfind("/") :]
+    return "x" in file and not _NAMED_SIDES.isdisjoint(_PAIR.findall(file))

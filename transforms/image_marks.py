@@ -31,9 +31,14 @@ _NETWORK_FILE = re.compile(
     rb'\.(?:png|gif|svg|webp)[?"]' % b"|".join(NETWORKS),
     re.I,
 )
-TWO_SIDES, NETWORK_FILE = 1, 2
-"""Signs of an icon, a bit each: it declares two sides; its file may be that of a network."""
-_NO_ALT = b' alt=""'
+TWO_SIDES, NETWORK_FILE, DECORATIVE = 1, 2, 4
+"""Signs of an icon, a bit each: it declares two sides; its file may be that of a network. And one
+that a picture lies behind a text."""
+BEHIND = [b"background", b"bg"]
+"""In lower case, what all names hold that `DECORATION` finds."""
+_PIXELS = (re.compile(rb' width="(\d{1,6})(?:px)?"'), re.compile(rb' height="(\d{1,6})(?:px)?"'))
+_NO_ALT = re.compile(rb' alt=""', re.I)
+_MAY_BE_BEHIND = re.compile(rb' class="[^"]*?(?:%b)' % b"|".join(BEHIND), re.I)
 _TO_FRONT_PAGE = re.compile(rb' href="(?:/|(?:https?:)?//[^/"?#]+/?)"', re.I)
 _PICTURE = CODES["picture"]
 _FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
@@ -52,9 +57,9 @@ def _sides(dom: Dom, picture: int) -> list[int | None]:
     return [declared_length(value.decode("utf-8", "replace")) for value in found]
 
 
-def _declares_more(dom: Dom, picture: int, pixels: int) -> bool:
-    """Whether a picture declares a side that is longer than some pixels."""
-    return any(length is not None and length > pixels for length in _sides(dom, picture))
+def _is_longer(lengths: list[int | None], pixels: int) -> bool:
+    """Whether one of the sides of a picture is longer than some pixels."""
+    return any(length is not None and length > pixels for length in lengths)
 
 
 def is_icon(dom: Dom, picture: int, signs: int) -> bool:
@@ -65,11 +70,11 @@ def is_icon(dom: Dom, picture: int, signs: int) -> bool:
         picture: Its tag.
         signs: Of `TWO_SIDES` and `NETWORK_FILE` those that may hold.
     """
-    if not signs:
+    if not signs & (TWO_SIDES | NETWORK_FILE):
         return False
     start, stop = int(dom.starts[picture]), int(dom.stops[picture])
     lengths = _sides(dom, picture)
-    if _declares_more(dom, picture, ICON):
+    if _is_longer(lengths, ICON):
         return False
     if len(lengths) == 2 and None not in lengths:
         return True
@@ -110,7 +115,7 @@ def is_logo(dom: Dom, picture: int, boxes: int) -> bool:
         picture: Its tag.
         boxes: How many elements are asked.
     """
-    if _declares_more(dom, picture, LARGEST_LOGO):
+    if _is_longer(_sides(dom, picture), LARGEST_LOGO):
         return False
     is_named, element = False, picture
     for _ in range(boxes):
@@ -122,17 +127,28 @@ def is_logo(dom: Dom, picture: int, boxes: int) -> bool:
     return is_named
 
 
+def _boxes_behind(dom: Dom, picture: int) -> list[int]:
+    """A picture and the box right around it, whose names tell that it lies behind a text."""
+    box = int(dom.parents[picture])
+    boxes = [picture, box, int(dom.parents[box])] if dom.tags[box] == _PICTURE else [picture, box]
+    return [each for each in boxes if each > 0]
+
+
+def may_be_decoration(dom: Dom, picture: int) -> bool:
+    """Whether a picture has an empty `alt`, and names that may be those of a decoration."""
+    if not _NO_ALT.search(dom.source, *tag_span(dom, picture)):
+        return False
+    boxes = _boxes_behind(dom, picture)
+    return any(_MAY_BE_BEHIND.search(dom.source, *tag_span(dom, box)) for box in boxes)
+
+
 def is_decoration(dom: Dom, picture: int) -> bool:
     """Whether a picture lies behind a text, by its name or that of the box right around it.
 
-    And says nothing to those who do not see it: its `alt` is given, and empty.
+    One of which `may_be_decoration` holds: it says nothing to those who do not see it.
     """
-    if dom.source.find(_NO_ALT, *tag_span(dom, picture)) < 0:
-        return False
-    boxes = [picture, int(dom.parents[picture])]
-    if dom.tags[boxes[1]] == _PICTURE:
-        boxes.append(int(dom.parents[boxes[1]]))
-    return any(DECORATION.search(dom.source, *tag_span(dom, box)) for box in boxes if box > 0)
+    boxes = _boxes_behind(dom, picture)
+    return any(DECORATION.search(dom.source, *tag_span(dom, box)) for box in boxes)
 
 
 def is_masthead(dom: Dom, picture: int) -> bool:
@@ -147,9 +163,8 @@ def is_masthead(dom: Dom, picture: int) -> bool:
         return False
     if link > 0 and _TO_FRONT_PAGE.search(dom.source, *tag_span(dom, link)):
         return True
-    attributes = dom.attributes(picture)
-    sides = [declared_length(attributes.get(name)) for name in ("width", "height")]
-    return None not in sides and sides[0] >= STRIP * sides[1] > 0
+    width, height = (side.search(dom.source, *tag_span(dom, picture)) for side in _PIXELS)
+    return bool(width and height and int(width[1]) >= STRIP * int(height[1]) > 0)
 
 
 def _artboard_width(dom: Dom, element: int) -> str | None:

@@ -310,20 +310,24 @@ def _picture_tables() -> bytes:
         BITS - tag_bit("figcaption caption"), BITS - list(groups.GROUPS).index("figure"),
         2 * BITS - tag_bit("figure picture"), *(BITS - images._UNWANTED),
     ]  # fmt: skip
-    lists = [cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, marks.NETWORKS]
+    lists = [
+        cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, marks.NETWORKS, marks.BEHIND
+    ]  # fmt: skip
     # In the order of the kernel's bits.
-    traits = map(
-        code_table,
+    traits = np.zeros(256, np.uint16)
+    for bit, names in enumerate(
         ("img amp-img", "article main", "h1", "a", "noscript", "aside", "header",
-         "article main section"),
-    )  # fmt: skip
+         "article main section", "picture")
+    ):  # fmt: skip
+        table = code_table(names)
+        traits[: len(table)] |= table.astype(np.uint16) << bit
     return b"".join(
         (
             np.array([images.SURE, images.VERY_SURE, cards.SURE_CARD, 0], np.float32).tobytes(),
             np.array(numbers, np.int64).tobytes(),
-            _rule_words([cards._HREF, b"class", b"id", b"width", b"height", b"src"], 6),
+            _rule_words([cards._HREF, b"class", b"id", b"width", b"height", b"src", b"alt"], 7),
             *(_rule_words(words, 12) for words in lists),
-            _bit_table(tuple(traits)).ljust(256, b"\0"),
+            traits.tobytes(),
         )
     )
 
