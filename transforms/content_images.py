@@ -29,6 +29,7 @@ from transforms import page_kernel
 from transforms.content_boxes import classes_with
 from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
+from transforms.display_twins import drop_display_twins
 from transforms.dom import CODES, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
 from transforms.image_marks import (
@@ -248,6 +249,9 @@ def select_pictures(
         goes = goes or (leads and is_masthead(dom, tag))
         goes = goes or (signs and is_icon(dom, tag, signs))
         chosen[tag] = not goes and not (signs & DECORATIVE and is_decoration(dom, tag))
+    shown = [(tag, place) for tag, place, *_ in pictures if chosen[tag]]
+    if len(shown) > 1:
+        drop_display_twins(dom, chosen, keep, shown)
     if in_noscript:
         drop_previews(dom, chosen, [picture[0] for picture in pictures])
     # Captions go with their pictures.
