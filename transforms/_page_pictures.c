@@ -188,6 +188,9 @@ static void decide(const Pictures *pictures)
                 before = next;
         if (picture->verdict == STAYS || picture->verdict == GOES || pictures->keep[place]) {
             picture->stays = picture->verdict != GOES;
+            /* In a line of kept text, only the picture's own names say something. */
+            picture->boxes = (picture->verdict == NO_CARD || picture->verdict == OPEN)
+                             && may_be_beside(pictures, (size_t)picture->tag);
             picture->signs = decorative(pictures, picture);
             continue;
         }

@@ -18,7 +18,7 @@ enum { SURE_CAPTION = 1, CAPTION = 2, IN_FIGURE = 4, MAY_STAY = 8, BESIDE = 16 }
 /* What is said of a picture by its card. */
 enum { NO_CARD, STAYS, GOES, OPEN };
 
-enum { UNWANTED = 8, ENDINGS = 12, HINTS = 12 };
+enum { UNWANTED = 8, ENDINGS = 12, HINTS = 16 };
 enum { CLASS, ID, WIDTH, HEIGHT, SRC, ALT, ATTRIBUTES };
 
 /* What names of what is no content hold, or their words begin with, those of files of networks, and those of what

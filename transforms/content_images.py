@@ -31,7 +31,7 @@ from transforms.content_features import BITS, Blocks, tag_bit
 from transforms.content_rules import is_around, is_near
 from transforms.display_twins import drop_display_twins
 from transforms.dom import CODES, Dom, code_table, unescape
-from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, STAYS, judge_cards
+from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, OPEN, STAYS, judge_cards
 from transforms.image_marks import (
     DECORATIVE,
     NETWORK_FILE,
@@ -127,6 +127,11 @@ def _captions(blocks: Blocks, sure: Flags) -> Flags:
     return sure | (found & (blocks.size > 0) & (blocks.size < MAX_CAPTION))
 
 
+def _may_be_beside(dom: Dom, element: int) -> bool:
+    """Whether an element may have the name of what is no content."""
+    return _MAY_BE_BESIDE.search(dom.source, *tag_span(dom, element)) is not None
+
+
 def _icon_signs(dom: Dom, picture: int) -> int:
     start, stop = int(dom.starts[picture]), int(dom.stops[picture])
     sides = len(_MAY_BE_SIDES.findall(dom.source, start, stop)) > 1
@@ -205,7 +210,7 @@ class _Surroundings:
         """
         dom, element, named = self.dom, picture, 0
         for number in range(1, NAMED_BOXES + 1):
-            if _MAY_BE_BESIDE.search(dom.source, *tag_span(dom, element)):
+            if _may_be_beside(dom, element):
                 named = number
             element = int(dom.parents[element])
             if element <= 0:
@@ -305,7 +310,9 @@ def weigh_pictures(
     beside = np.zeros(len(keep) + 2, np.bool_)
     for (tag, place), verdict in zip(pictures, verdicts, strict=True):
         if verdict in (STAYS, GOES) or keep[place]:
-            stays, boxes, signs = verdict != GOES, 0, 0
+            # In a line of kept text, only the picture's own names say something.
+            stays, signs = verdict != GOES, 0
+            boxes = int(verdict in (NO_CARD, OPEN) and _may_be_beside(dom, tag))
         else:
             liked = bool(scores[place] > SURE)
             stays = liked or (verdict == NO_CARD and bool(between[place]))

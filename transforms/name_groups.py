@@ -153,8 +153,8 @@ ADVERTISING = (
     b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate cobrand"
 ).split()
 """What names of advertisements hold."""
-BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic".split()
-"""Words in names of the portraits of authors."""
+BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic favicon site-icon".split()
+"""Words in names of the portraits of authors, and of the marks of sites that are linked to."""
 BESIDE_CONTENT = re.compile(
     rb' (?:class|id)="[^"]*?(?:'
     # Not the group `ad`, into which an identifier in hexadecimal may fall: `b9ad`.
@@ -166,8 +166,8 @@ BESIDE_CONTENT = re.compile(
     rb"|(?<![a-z])(?:print-only|only-print|visible-print|show-for-print)(?![a-z]))"
     % b"|".join(BESIDE_WORDS)
 )
-"""A class or id, in a start tag, of an advertisement, of the portrait of an author, or of what is
-shown on paper alone."""
+"""A class or id, in a start tag, of an advertisement, of the portrait of an author or the mark of a
+site, or of what is shown on paper alone."""
 
 ARTBOARD = b"g-artboard"
 """What ai2html calls a chart for one width of screens."""

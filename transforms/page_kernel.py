@@ -310,9 +310,7 @@ def _picture_tables() -> bytes:
         BITS - tag_bit("figcaption caption"), BITS - list(groups.GROUPS).index("figure"),
         2 * BITS - tag_bit("figure picture"), *(BITS - images._UNWANTED),
     ]  # fmt: skip
-    lists = [
-        cards._ENDINGS, groups.BESIDE_PARTS, groups.BESIDE_STARTS, marks.NETWORKS, marks.BEHIND
-    ]  # fmt: skip
+    hints = [groups.BESIDE_PARTS, groups.BESIDE_STARTS, marks.NETWORKS, marks.BEHIND]
     # In the order of the kernel's bits.
     traits = np.zeros(256, np.uint16)
     for bit, names in enumerate(
@@ -326,7 +324,8 @@ def _picture_tables() -> bytes:
             np.array([images.SURE, images.VERY_SURE, cards.SURE_CARD, 0], np.float32).tobytes(),
             np.array(numbers, np.int64).tobytes(),
             _rule_words([cards._HREF, b"class", b"id", b"width", b"height", b"src", b"alt"], 7),
-            *(_rule_words(words, 12) for words in lists),
+            _rule_words(cards._ENDINGS, 12),
+            *(_rule_words(words, 16) for words in hints),
             traits.tobytes(),
         )
     )
