@@ -181,10 +181,13 @@ LOGO = re.compile(
 )
 """A class or id, in a start tag, of the mark of a company or site."""
 
+_BEHIND = rb"(?:background|bg)"
 DECORATION = re.compile(
-    rb' class="(?:[^"]*\s)?(?:[^"\s]*__?|(?:[\w-]*[_-])?'
-    rb"(?:banner|box|card|cover|header|hero|media|page|parallax|section|slide)[_-]+)?"
-    rb'(?:background|bg)(?:[_-]{0,2}(?:image|img|picture))?[\s"]',
+    # Alone, `bg` may be a short name made by a machine.
+    rb' class="(?:[^"]*\s)?(?:background|%b[_-]{0,2}(?:image|img|picture)'
+    rb"|(?:[^\"\s]*__?|(?:[\w-]*[_-])?"
+    rb"(?:banner|box|card|cover|header|hero|media|page|parallax|section|slide)[_-]+)"
+    rb'%b(?:[_-]{0,2}(?:image|img|picture))?)[\s"]' % (_BEHIND, _BEHIND),
     re.I,
 )
 """A class, in a start tag, of what lies behind a text: `background-image`, `hero__bg`, `card-bg`.
