@@ -4,7 +4,12 @@
   picture goes with its text. Beside an article, cards are teasers of others: the picture stays
   only where the model is sure of the text, or the card stands among the article's paragraphs.
 - Any other picture in a line of kept text stays.
-- An advertisement and the portrait of an author go by their names, an icon by its size.
+- An advertisement and the portrait of an author go by their names, an icon by its size, a
+  background by its name and an empty `alt`.
+- In an `aside`, or in the header of the page, pictures go with its text.
+- What stands before the first kept text goes where it leads to the front page of a site, or is a
+  strip.
+- Of two pictures that are shown one at a time, one stays.
 - A picture stays where little text is left out between the kept texts around it: between two
   paragraphs, or below the headline. Else, from the picture outward, the first element that holds
   text other than captions decides: the picture stays where most of that text does.

@@ -31,6 +31,7 @@ _UTILITY = re.compile(
 )
 _RANGE = re.compile(
     r"(?:(hide|hidden)|show|visible)(?:-for)?-(xs|(?:small|medium|large)(?:-only)?)"
+    r"(?:-(?:block|inline|inline-block))?"
 )
 _NAMED = re.compile(
     r"(?:[a-z]+-)?(?:(hide|hidden)|show|visible|only)-(?:(?:on|for|in)-)?"
@@ -52,7 +53,9 @@ def _conditions(classes: str) -> set[tuple[str, bool]]:
             if match[3] or not _HIDDEN.isdisjoint(words):
                 found.add((match[1] or match[2], not match[3]))
         elif match := _RANGE.fullmatch(word):
-            found.add((match[2], not match[1]))
+            # On the narrowest screens alone, or from some width on.
+            is_narrow = match[2].startswith(("xs", "small"))
+            found.add((match[2], bool(match[1]) == is_narrow))
         elif match := _NAMED.fullmatch(word):
             name, holds = _PLACES[match[2] or match[3] or match[5]]
             found.add((name, holds != bool(match[1] or match[4])))

@@ -46,7 +46,7 @@ _LONGEST_REQUEST = 300
 """Characters up to which a text in `noscript` that names JavaScript only asks for it."""
 
 
-STEP_VERSION = 7
+STEP_VERSION = 8
 """Changes when the same page gives other nodes."""
 
 

@@ -9,6 +9,7 @@ from transforms.content_boxes import drop_labels, drop_signatures, keep_details
 from transforms.content_features import measure_blocks
 from transforms.content_model import UNIT, WEIGHT_UNIT, load_model, score_blocks
 from transforms.content_rules import (
+    HEADLINE_REACH,
     drop_lone_headings,
     drop_twins,
     keep_whole,
@@ -142,6 +143,40 @@ def test_heading_of_which_the_model_is_sure_stays() -> None:
     keep = np.array([True, True, True, False])
     drop_lone_headings(dom, measure_blocks(dom), np.array([2.1, 2.0, 0.0, 9.0]), keep)
     assert keep.tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("aside", "keep", "after"),
+    [
+        ("<h3>b</h3><p>gone</p>", [1, 1, 0, 1], [True, False, False, True]),
+        ("<h3>b</h3><p>kept</p>", [1, 1, 1, 1], [True] * 4),
+        ("<h3>b</h3><h4>c</h4>", [1, 1, 1, 1], [True, False, False, True]),
+        ("<div><h3>b</h3></div><p>gone</p>", [0, 1, 0, 1], [False, False, False, True]),
+    ],
+)
+def test_heading_in_an_aside_heads_nothing_outside_and_parts_nothing(
+    aside: str, keep: list[int], after: list[bool]
+) -> None:
+    dom = parse_html(f"<h2>a</h2><aside>{aside}</aside><p>kept</p>")
+    flags = np.array(keep, np.bool_)
+    drop_lone_headings(dom, measure_blocks(dom), np.zeros(4), flags)
+    assert flags.tolist() == after
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+@pytest.mark.parametrize(("box", "is_kept"), [("aside", True), ("div", False)])
+def test_headline_is_looked_for_past_asides(
+    box: str, is_kept: bool, is_built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_kernel, "AVAILABLE", is_built and page_kernel.AVAILABLE)
+    menu = "".join(f"<p>{number}" for number in range(HEADLINE_REACH + 1))
+    asides = f"<{box}>{menu}<{box}>{menu}</{box}></{box}>"
+    dom = parse_html(f"<h1>Title</h1>{asides}<p>x<p>{SENTENCE * 9}")
+    blocks = measure_blocks(dom)
+    scores = np.where(blocks.size > 200, 9, -9).astype(np.float32)
+    _, keep, _ = settle_blocks(dom, blocks, scores)
+    assert bool(keep[0]) is is_kept
+    assert keep.sum() == 1 + is_kept
 
 
 SITE_NAMES = ["<a href=/>River Post</a>", "<b><a href='/'><i>River</i> Post</a></b>"]

@@ -60,6 +60,8 @@ NAMES = [
     "egpt", "dfpx", "sponsored", "xPROMO", "promo", "author", "coauthor", "coAuthor", "Xauthor",
     "authors", "AVATAR", "gravatar", "lazyload", "a\u0308d", "\u017fponsor", "byline:",
     "logo", "logos-2", "catalogo", "siteLogo", "SITELOGO", "LOGOS", "xlogo", "g-artboard",
+    "partnerlogo", "epilogo", "logotype", "logoist", "print-only", "fingerprint-only", "favicon",
+    "site-icon", "newsCobrand", "cobranding",
 ]  # fmt: skip
 
 
@@ -98,6 +100,9 @@ def test_all_that_is_beside_content_may_be() -> None:
         ("width=9 src=tiktok height=x", 3), ("title=' width=' height=9 width=9", 1),
         ("title=' src=' src=/reddit", 2), ("title=' width=' height=' src='", 0),
         ("alt=' width=' title=' width='", 0), ("src=\u017factiktoK", 2), ("src=ti\u212atok", 0),
+        ("alt='' class=hero-bg", 4), ("alt=' ' class=hero-bg", 0), ("class=hero-bg", 0),
+        ("alt='' id=hero-bg", 0), ("alt='' class='x BackGround'", 4), ("alt='' title=bg", 0),
+        ("title=' alt=' alt='' class=' bg' width=9 height=9", 5), ("alt='' class=b", 0),
     ],
 )  # fmt: skip
 def test_signs_of_icons_are_told_alike(attributes: str, signs: int) -> None:
@@ -106,7 +111,24 @@ def test_signs_of_icons_are_told_alike(attributes: str, signs: int) -> None:
     assert [each[4] for each in found] == [signs]
 
 
-WORDS = [*"aADdsS9-_ \u00e9\u017f\u212a=<", "author", "promo", "gpt", "rss", "twitter"]
+@pytest.mark.parametrize(
+    ("box", "signs"),
+    [
+        ("<div class=a-bg>{}</div>", 4), ("<div class=a-bg><picture>{}</picture></div>", 4),
+        ("<div class=a-bg><b>{}</b></div>", 0),
+        ("<picture class=a-bg><b>{}</b></picture>", 0),
+        ("<div class=a-bg><picture><b>{}</b></picture></div>", 0),
+    ],
+)  # fmt: skip
+def test_names_of_backgrounds_are_told_alike(box: str, signs: int) -> None:
+    text = f"<p>KEEP {PROSE * 2}</p>"
+    _, (found, _, _) = weighed(f"{text}{box.format('<img src=a alt=>')}{text}")
+    assert [each[4] for each in found] == [signs]
+
+
+WORDS = [
+    *"aADdsS9-_ \u00e9\u017f\u212a=<", "author", "promo", "gpt", "rss", "twitter", "bg", "logo"
+]  # fmt: skip
 names_drawn = st.lists(st.sampled_from(WORDS), max_size=8).map("".join)
 attributes_drawn = st.lists(
     st.tuples(
