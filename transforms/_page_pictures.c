@@ -133,14 +133,14 @@ static bool is_among_kept(const Pictures *pictures, size_t picture)
 /* Whether a picture stands in an `aside`, or in the header of the page, that is left out. */
 static bool is_beside_text(const Pictures *pictures, size_t picture)
 {
-    int64_t header = 0, element = pictures->page->parents[picture];
-    for (; element > 0; element = pictures->page->parents[element]) {
+    int64_t box = 0, element = pictures->page->parents[picture];
+    for (int64_t step = 0; step < pictures->tables->aside_reach && element > 0; step++) {
         int trait = picture_trait(pictures, (size_t)element);
+        box = trait & (IS_SIDEBAR | IS_HEADER) ? element : trait & IS_PART ? 0 : box;
         if (trait & IS_SIDEBAR)
             break;
-        header = trait & IS_HEADER ? element : trait & IS_PART ? 0 : header;
+        element = pictures->page->parents[element];
     }
-    int64_t box = element > 0 ? element : header;
     if (!box)
         return false;
     size_t begin = first_in(pictures, (size_t)box), end = behind_last(pictures, (size_t)box);

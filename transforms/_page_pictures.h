@@ -35,7 +35,7 @@ typedef struct {
     int64_t reach, lead;                               /* blocks */
     int64_t named_boxes;                               /* elements */
     int64_t longest_tag;                               /* bytes */
-    int64_t max_steps;                                 /* elements */
+    int64_t max_steps, aside_reach;                    /* elements */
     int64_t headline;                                  /* bytes */
     int64_t largest_card, prose, article, among_prose; /* visible bytes */
     int64_t link_steps, prose_steps;                   /* elements */

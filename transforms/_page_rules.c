@@ -106,9 +106,11 @@ static int heading_level(const Rules *rules, size_t block)
 static size_t end_of_aside(const Rules *rules, size_t block)
 {
     int64_t element = rules->page->parents[rules->blocks->first[block]];
-    for (; element > 0; element = rules->page->parents[element])
+    for (int64_t step = 0; step < rules->tables->aside_reach && element > 0; step++) {
         if (trait_of(rules, (size_t)element) & IS_ASIDE)
             return end_in(rules, (size_t)element);
+        element = rules->page->parents[element];
+    }
     return rules->blocks->count;
 }
 

@@ -30,6 +30,7 @@ typedef struct {
     int64_t link_reach;            /* tags */
     int64_t paragraph, max_links;  /* visible bytes; parts of `LINKED_UNIT` */
     int64_t alike, steps;          /* kept paragraphs, and elements around one */
+    int64_t aside_reach;           /* elements */
     int64_t linked;                /* the measure that is the share of a block in links */
     int64_t meant[MEANT];          /* measures of texts that may repeat others, from the last one */
     int64_t parts[PARTS];          /* measures of texts that are parts of a whole, as these */

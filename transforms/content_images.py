@@ -33,7 +33,7 @@ import numpy.typing as npt
 from transforms import page_kernel
 from transforms.content_boxes import classes_with
 from transforms.content_features import BITS, Blocks, tag_bit
-from transforms.content_rules import is_around, is_near
+from transforms.content_rules import ASIDE_REACH, is_around, is_near
 from transforms.display_twins import drop_display_twins
 from transforms.dom import CODES, Dom, code_table, unescape
 from transforms.image_cards import GOES, MAX_STEPS, NO_CARD, OPEN, STAYS, judge_cards
@@ -195,13 +195,17 @@ class _Surroundings:
         Without text outside captions neither can be; a header that is in a part of the page is that
         part's.
         """
-        dom, header = self.dom, 0
+        dom, box = self.dom, 0
         element = int(dom.parents[picture])
-        while element > 0 and dom.tags[element] != _ASIDE:
+        for _ in range(ASIDE_REACH):
+            if element <= 0:
+                break
             code = dom.tags[element]
-            header = element if code == _HEADER else 0 if _PARTS[code] else header
+            if code == _ASIDE:
+                box = element
+                break
+            box = element if code == _HEADER else 0 if _PARTS[code] else box
             element = int(dom.parents[element])
-        box = element if element > 0 else header
         if not box:
             return False
         begin, end = self._span(box)

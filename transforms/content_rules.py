@@ -50,6 +50,8 @@ STEPS = 4
 """Elements up to the one around all that are compared."""
 LINK_REACH = 16
 """Tags of a headline among which the link is looked for that may be all of it."""
+ASIDE_REACH = 64
+"""Elements around a heading, or a picture, among which an `aside` is looked for."""
 LINKED_UNIT = 64
 """The share of a block in links that is all of it."""
 PARTS = ("li", "td th", "dl", "pre code")
@@ -252,7 +254,9 @@ def _before(flags: Flags) -> npt.NDArray[np.int64]:
 def _end_of_aside(dom: Dom, blocks: Blocks, place: int) -> int:
     """One past the last block in the `aside` around a block; the number of blocks without one."""
     element = int(dom.parents[blocks.first[place]])
-    while element > 0:
+    for _ in range(ASIDE_REACH):
+        if element <= 0:
+            break
         if dom.tags[element] == _ASIDE:
             return int(np.searchsorted(blocks.first, dom.closes[element]))
         element = int(dom.parents[element])

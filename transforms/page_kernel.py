@@ -214,6 +214,7 @@ def _rule_tables() -> bytes:
         rules.MAX_LINKS,
         rules.ALIKE,
         rules.STEPS,
+        rules.ASIDE_REACH,
         LINKED_SHARE,
         *(2 * BITS - tag_bit(names) for names in (*rules.MEANT, *rules.PARTS)),
     ]
@@ -295,6 +296,7 @@ def classes_with(dom: "Dom", word: bytes) -> list[tuple[int, bytes]]:
 @cache
 def _picture_tables() -> bytes:
     from transforms import content_images as images
+    from transforms import content_rules as rules
     from transforms import image_cards as cards
     from transforms import image_marks as marks
     from transforms import name_groups as groups
@@ -303,8 +305,8 @@ def _picture_tables() -> bytes:
 
     numbers = [
         images.SOME_TEXT, images.GAP, images.MAX_CAPTION, images.REACH, images.LEAD,
-        images.NAMED_BOXES, marks.LONGEST_TAG, cards.MAX_STEPS, cards.HEADLINE,
-        cards.LARGEST_CARD, cards.PROSE, cards.ARTICLE, cards.AMONG_PROSE, cards.LINK_STEPS,
+        images.NAMED_BOXES, marks.LONGEST_TAG, cards.MAX_STEPS, rules.ASIDE_REACH,
+        cards.HEADLINE, cards.LARGEST_CARD, cards.PROSE, cards.ARTICLE, cards.AMONG_PROSE, cards.LINK_STEPS,
         cards.PROSE_STEPS, cards.MAX_CARDS, cards.MAX_LINKS, cards.WIDEST_CARD, cards.LONGEST_LINK,
         LINKED_SHARE,
         BITS - tag_bit("figcaption caption"), BITS - list(groups.GROUPS).index("figure"),
