@@ -139,12 +139,16 @@ static bool is_beside_text(const Pictures *pictures, size_t picture)
         box = trait & (IS_SIDEBAR | IS_HEADER) ? element : trait & IS_PART ? 0 : box;
         if (trait & IS_SIDEBAR)
             break;
+        if (trait & IS_FIGURE)
+            return false;
         element = pictures->page->parents[element];
     }
     if (!box)
         return false;
     size_t begin = first_in(pictures, (size_t)box), end = behind_last(pictures, (size_t)box);
-    return pictures->text[end] > pictures->text[begin] && pictures->kept_text[end] == pictures->kept_text[begin];
+    int64_t least = picture_trait(pictures, (size_t)box) & IS_SIDEBAR ? pictures->tables->some_text : 1;
+    return pictures->text[end] - pictures->text[begin] >= least
+           && pictures->kept_text[end] == pictures->kept_text[begin];
 }
 
 /* How many elements, from a picture outward, may have the name of what is no content. */

@@ -9,7 +9,7 @@
 /* What the code of an element says of it, a bit each. */
 enum {
     IS_IMAGE = 1, IS_HOUSE = 2, IS_H1 = 4, IS_ANCHOR = 8, IS_NOSCRIPT = 16, IS_SIDEBAR = 32, IS_HEADER = 64, IS_PART = 128,
-    IS_PICTURE = 256,
+    IS_PICTURE = 256, IS_FIGURE = 512,
 };
 
 /* What is said of a block, a bit each. */

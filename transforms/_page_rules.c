@@ -128,7 +128,7 @@ static void drop_lone_headings(const Rules *rules)
         if (rules->keep[block] && !(rules->blocks->scores[block] > rules->tables->sure_heading)) {
             size_t end = end_of_aside(rules, block);
             rules->keep[block] = (text < end) | ((next < end) & (next_level > level));
-            /* What stands beside the text does not part a heading from what it heads. */
+            /* What is left out of it for this does not part a heading from what it heads. */
             if (!rules->keep[block] && end < rules->blocks->count)
                 continue;
         }

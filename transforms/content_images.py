@@ -48,6 +48,7 @@ from transforms.image_marks import (
     is_logo,
     is_masthead,
     is_narrow_drawing,
+    is_small_mark,
     may_be_decoration,
     tag_span,
 )
@@ -90,6 +91,7 @@ _MAY_BE_SIDES = re.compile(SIDES.pattern, re.I)
 _MAY_BE_NETWORK = re.compile(rb' src="[^"]*?(?:%b)' % b"|".join(NETWORKS), re.I)
 _IMAGES = code_table("img amp-img")
 _HOUSES = code_table("article main")
+_FIGURE = CODES["figure"]
 _ASIDE, _HEADER = CODES["aside"], CODES["header"]
 _PARTS = code_table("article main section")
 _UNWANTED = np.array(
@@ -192,8 +194,8 @@ class _Surroundings:
     def is_beside_text(self, picture: int) -> bool:
         """Whether a picture stands in an `aside`, or in the header of the page, that is left out.
 
-        Without text outside captions neither can be; a header that is in a part of the page is that
-        part's.
+        Without text outside captions neither can be, and a few words in an `aside` may be a label.
+        A figure is shown for its own sake; a header that is in a part of the page is that part's.
         """
         dom, box = self.dom, 0
         element = int(dom.parents[picture])
@@ -204,12 +206,15 @@ class _Surroundings:
             if code == _ASIDE:
                 box = element
                 break
+            if code == _FIGURE:
+                return False
             box = element if code == _HEADER else 0 if _PARTS[code] else box
             element = int(dom.parents[element])
         if not box:
             return False
         begin, end = self._span(box)
-        has_text = self.text[end] > self.text[begin]
+        least = SOME_TEXT if dom.tags[box] == _ASIDE else 1
+        has_text = self.text[end] - self.text[begin] >= least
         return bool(has_text and self.kept_text[end] == self.kept_text[begin])
 
     def named_boxes(self, picture: int) -> int:
@@ -255,11 +260,14 @@ def select_pictures(
         if not stays:
             continue
         leads = place < first_kept
-        goes = boxes and (
-            is_beside_content(dom, tag, boxes)
-            or ((leads or place not in captioned) and is_logo(dom, tag, boxes))
-            or is_narrow_drawing(dom, tag)
-        )
+        if keep[place]:
+            goes = boxes and is_small_mark(dom, tag)
+        else:
+            goes = boxes and (
+                is_beside_content(dom, tag, boxes)
+                or ((leads or place not in captioned) and is_logo(dom, tag, boxes))
+                or is_narrow_drawing(dom, tag)
+            )
         goes = goes or (leads and is_masthead(dom, tag))
         goes = goes or (signs and is_icon(dom, tag, signs))
         chosen[tag] = not goes and not (signs & DECORATIVE and is_decoration(dom, tag))

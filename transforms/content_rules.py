@@ -283,7 +283,7 @@ def drop_lone_headings(dom: Dom, blocks: Blocks, scores: npt.NDArray[Any], keep:
                 following < end and keep[following] and below > level
             )
             if not keep[place] and end < len(keep):
-                # What stands beside the text does not part a heading from what it heads.
+                # What is left out of it for this does not part a heading from what it heads.
                 continue
         following, below = place, level
 

@@ -22,11 +22,11 @@ FARTHEST = 16
 """Tags from one picture to its twin, at most."""
 
 _CLASS = re.compile(rb' class="([^"]*)"')
-_ALT = re.compile(rb' alt="\s*[^"\s]')
+_ALT = re.compile(rb' alt="\s*([^"\s][^"]*)"')
 _HIDDEN = frozenset(("d-none", "hidden"))
 """Classes of what is hidden unless another one says when it is shown."""
 _UTILITY = re.compile(
-    r"(?:d-(sm|md|lg|xl|xxl)-|([\w-]+):)"
+    r"(?:d-(sm|md|lg|xl|xxl)-|(max-)?(sm|md|lg|xl|2xl):|(dark):)"
     r"(?:(none|hidden)|block|flex|grid|inline|inline-(?:block|flex|grid)|contents|table)"
 )
 _RANGE = re.compile(
@@ -50,8 +50,9 @@ def _conditions(classes: str) -> set[tuple[str, bool]]:
     for word in words:
         if match := _UTILITY.fullmatch(word):
             # `md:block` of what is never hidden says nothing.
-            if match[3] or not _HIDDEN.isdisjoint(words):
-                found.add((match[1] or match[2], not match[3]))
+            if match[5] or not _HIDDEN.isdisjoint(words):
+                name = "light" if match[4] else match[1] or match[3]
+                found.add((name, bool(match[5]) == bool(match[2] or match[4])))
         elif match := _RANGE.fullmatch(word):
             # On the narrowest screens alone, or from some width on.
             is_narrow = match[2].startswith(("xs", "small"))
@@ -82,6 +83,7 @@ def drop_display_twins(
     """Leaves out pictures that are shown only where the one right before is not, or the reverse.
 
     Of two stays the one that is described; of two alike the one for wide screens, or light ones.
+    Two that say different things are no twins.
 
     Args:
         dom: The page.
@@ -95,13 +97,13 @@ def drop_display_twins(
         if tag - twin > FARTHEST or not chosen[twin] or keep[its_place + 1 : place].any():
             continue
         ours = _shown_when(dom, tag, twin, tags[number + 1])
-        its = _shown_when(dom, twin, tags[number - 2], tag) if ours else set()
-        opposite = {when for when in ours if (when[0], not when[1]) in its}
+        theirs = _shown_when(dom, twin, tags[number - 2], tag) if ours else set()
+        opposite = {when for when in ours if (when[0], not when[1]) in theirs}
         if not opposite:
             continue
-        described, its_is = (
-            _ALT.search(dom.source, *tag_span(dom, each)) is not None for each in (tag, twin)
-        )
+        said, its = (_ALT.search(dom.source, *tag_span(dom, each)) for each in (tag, twin))
+        if said and its and said[1] != its[1]:
+            continue
         is_default = all(holds for _, holds in opposite)
-        stays = described if described != its_is else is_default
+        stays = bool(said) if bool(said) != bool(its) else is_default
         chosen[twin if stays else tag] = False

@@ -47,8 +47,8 @@ LONGEST_LINK = 4000
 """Bytes of the start tag of a link, and of what stands in it, that are looked at."""
 
 _HREF = b' href="'
-_ENDINGS = b"jpg jpeg png gif webp avif bmp tif tiff".split()
-_PICTURE_FILE = re.compile(rb"\.(?:%b)(?:$|[?#])" % b"|".join(_ENDINGS), re.I)
+ENDINGS = b"jpg jpeg png gif webp avif bmp tif tiff".split()
+_PICTURE_FILE = re.compile(rb"\.(?:%b)(?:$|[?#])" % b"|".join(ENDINGS), re.I)
 _NO_TEXT = re.compile(rb"<[^>]*>|&nbsp;|\s+")
 _A = CODES["a"]
 

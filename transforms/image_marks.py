@@ -4,9 +4,9 @@ import re
 from itertools import islice
 
 from transforms.dom import CODES, Dom
-from transforms.image_cards import link_around
+from transforms.image_cards import ENDINGS, link_around
 from transforms.image_sources import SIDES, declared_length
-from transforms.name_groups import ARTBOARD, BESIDE_CONTENT, DECORATION, LOGO
+from transforms.name_groups import ARTBOARD, BESIDE_CONTENT, DECORATION, LOGO, SMALL_MARK
 
 ICON = 48
 """Pixels up to which a picture beside the text is an icon."""
@@ -40,6 +40,7 @@ _PIXELS = (re.compile(rb' width="(\d{1,6})(?:px)?"'), re.compile(rb' height="(\d
 _NO_ALT = re.compile(rb' alt=""', re.I)
 _MAY_BE_BEHIND = re.compile(rb' class="[^"]*?(?:%b)' % b"|".join(BEHIND), re.I)
 _TO_FRONT_PAGE = re.compile(rb' href="(?:/|(?:https?:)?//[^/"?#]+/?)"', re.I)
+_TO_PICTURE = re.compile(rb' href="(?:#|"|[^"]*\.(?:%b)["?#])' % b"|".join(ENDINGS), re.I)
 _PICTURE = CODES["picture"]
 _FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
 _CELLS = (CODES["td"], CODES["th"])
@@ -104,6 +105,11 @@ def is_beside_content(dom: Dom, picture: int, boxes: int) -> bool:
     return False
 
 
+def is_small_mark(dom: Dom, picture: int) -> bool:
+    """Whether a picture in a line of text is the avatar of who is quoted, or a site's icon."""
+    return SMALL_MARK.search(dom.source, *tag_span(dom, picture)) is not None
+
+
 def is_logo(dom: Dom, picture: int, boxes: int) -> bool:
     """Whether one of some elements, from a picture outward, is named as a logo.
 
@@ -145,26 +151,30 @@ def may_be_decoration(dom: Dom, picture: int) -> bool:
 def is_decoration(dom: Dom, picture: int) -> bool:
     """Whether a picture lies behind a text, by its name or that of the box right around it.
 
-    One of which `may_be_decoration` holds: it says nothing to those who do not see it.
+    One of which `may_be_decoration` holds: it says nothing to those who do not see it. A figure
+    with a caption is none.
     """
     boxes = _boxes_behind(dom, picture)
+    if any(_has_caption(dom, box) for box in (*boxes, int(dom.parents[boxes[-1]])) if box > 0):
+        return False
     return any(DECORATION.search(dom.source, *tag_span(dom, box)) for box in boxes)
 
 
 def is_masthead(dom: Dom, picture: int) -> bool:
     """Whether a picture before the text is the mark of the site or of a partner, or a banner.
 
-    It leads to the front page of a site, or is a strip by its declared sides. A figure with a
-    caption is neither.
+    It leads to the front page of a site, and declares no side beyond `LARGEST_LOGO`; or it leads to
+    another page, and is a strip by its declared sides. A figure with a caption is neither.
     """
     link = link_around(dom, picture)
-    boxes = (link, int(dom.parents[link])) if link > 0 else (int(dom.parents[picture]),)
-    if any(_has_caption(dom, box) for box in boxes):
+    if link < 0 or any(_has_caption(dom, box) for box in (link, int(dom.parents[link]))):
         return False
-    if link > 0 and _TO_FRONT_PAGE.search(dom.source, *tag_span(dom, link)):
-        return True
-    width, height = (side.search(dom.source, *tag_span(dom, picture)) for side in _PIXELS)
-    return bool(width and height and int(width[1]) >= STRIP * int(height[1]) > 0)
+    sides = [side.search(dom.source, *tag_span(dom, picture)) for side in _PIXELS]
+    width, height = (int(side[1]) if side else 0 for side in sides)
+    if width >= STRIP * height > 0:
+        return not _TO_PICTURE.search(dom.source, *tag_span(dom, link))
+    to_front_page = _TO_FRONT_PAGE.search(dom.source, *tag_span(dom, link))
+    return to_front_page is not None and max(width, height) <= LARGEST_LOGO
 
 
 def _artboard_width(dom: Dom, element: int) -> str | None:

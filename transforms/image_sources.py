@@ -77,9 +77,10 @@ _PLACEHOLDER = re.compile(
     # Longer names that say no more: `grey-placeholder`, `no-image`.
     rf"|(?:(?:{_SAYS_NOTHING})[-_.])*(?:placeholder|no[-_]?(?:image|img|photo|pic(?:ture)?))"
     rf"(?:[-_.](?:{_SAYS_NOTHING}))*(?:@\dx)?\.(?:gif|png|svg|jpe?g|webp)"
-    # With the name of a version: `loading-trans-ced1...`. Shops sell dividers, as photos.
-    r"|(?:blank|empty|dummy|spacer|divider|separator|loading|loader)(?:[-_.]trans(?:parent)?)?"
-    r"(?:[-_.](?=[a-z]*\d)[a-z0-9]{16,})?\.(?:gif|png|svg)",
+    # With the name of a version: `loading-trans-ced1...`. Shops sell spacers, loaders and blanks.
+    r"|(?:blank|empty|dummy|spacer|loading|loader)(?:[-_.]trans(?:parent)?)?"
+    r"(?:[-_.](?=[a-z]*\d)[a-z0-9]{16,})?\.(?:gif|png|svg)"
+    r"|(?:divider|separator)\.gif",
     re.I,
 )
 _SVG = re.compile(r"\.svgz?(?:$|[?#])", re.I)

@@ -169,6 +169,11 @@ BESIDE_CONTENT = re.compile(
 """A class or id, in a start tag, of an advertisement, of the portrait of an author or the mark of a
 site, or of what is shown on paper alone."""
 
+SMALL_MARK = re.compile(
+    rb' (?:class|id)="[^"]*?(?<![a-z])(?:avatar|gravatar|userpic|favicon|site-icon)(?![a-z])'
+)
+"""A class or id, in a line of text, of the avatar of who is quoted or the icon of a site."""
+
 ARTBOARD = b"g-artboard"
 """What ai2html calls a chart for one width of screens."""
 

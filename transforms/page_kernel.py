@@ -306,9 +306,9 @@ def _picture_tables() -> bytes:
     numbers = [
         images.SOME_TEXT, images.GAP, images.MAX_CAPTION, images.REACH, images.LEAD,
         images.NAMED_BOXES, marks.LONGEST_TAG, cards.MAX_STEPS, rules.ASIDE_REACH,
-        cards.HEADLINE, cards.LARGEST_CARD, cards.PROSE, cards.ARTICLE, cards.AMONG_PROSE, cards.LINK_STEPS,
-        cards.PROSE_STEPS, cards.MAX_CARDS, cards.MAX_LINKS, cards.WIDEST_CARD, cards.LONGEST_LINK,
-        LINKED_SHARE,
+        cards.HEADLINE, cards.LARGEST_CARD, cards.PROSE, cards.ARTICLE, cards.AMONG_PROSE,
+        cards.LINK_STEPS, cards.PROSE_STEPS, cards.MAX_CARDS, cards.MAX_LINKS, cards.WIDEST_CARD,
+        cards.LONGEST_LINK, LINKED_SHARE,
         BITS - tag_bit("figcaption caption"), BITS - list(groups.GROUPS).index("figure"),
         2 * BITS - tag_bit("figure picture"), *(BITS - images._UNWANTED),
     ]  # fmt: skip
@@ -317,7 +317,7 @@ def _picture_tables() -> bytes:
     traits = np.zeros(256, np.uint16)
     for bit, names in enumerate(
         ("img amp-img", "article main", "h1", "a", "noscript", "aside", "header",
-         "article main section", "picture")
+         "article main section", "picture", "figure")
     ):  # fmt: skip
         table = code_table(names)
         traits[: len(table)] |= table.astype(np.uint16) << bit
@@ -326,7 +326,7 @@ def _picture_tables() -> bytes:
             np.array([images.SURE, images.VERY_SURE, cards.SURE_CARD, 0], np.float32).tobytes(),
             np.array(numbers, np.int64).tobytes(),
             _rule_words([cards._HREF, b"class", b"id", b"width", b"height", b"src", b"alt"], 7),
-            _rule_words(cards._ENDINGS, 12),
+            _rule_words(cards.ENDINGS, 12),
             *(_rule_words(words, 16) for words in hints),
             traits.tobytes(),
         )
