@@ -53,6 +53,9 @@ _FOR_ADVERTISEMENTS = re.compile(
     rb"|[pP]ublicite)(?![a-z])"
 )
 
+_MAY_BE_FOR_ADVERTISEMENTS = re.compile(rb"[aA][dD]|erbung|nzeige|ublici")
+"""What all of these hold."""
+
 
 def classes_with(dom: Dom, word: bytes) -> list[tuple[int, bytes]]:
     """The elements whose start tags hold a word, and their classes, which are not empty."""
@@ -123,13 +126,8 @@ def drop_labels(dom: Dom, blocks: Blocks, keep: Flags) -> None:
     named = np.flatnonzero(keep & is_near(blocks, _AD) & (blocks.size > 0))
     if not len(named):
         return
-    may_be_label = (blocks.size <= LABEL) & (blocks.measures[:, LINKED_SHARE] == 0)
-    for names in _PARTS:
-        may_be_label &= ~is_around(blocks, tag_bit(names))
-    running = np.zeros((2, len(keep) + 1), np.int64)
-    np.cumsum([blocks.size, blocks.size > 0], axis=1, out=running[:, 1:])
     is_box: dict[int, bool] = {}
-    labels: dict[bytes, list[int]] = {}
+    boxes: list[tuple[int, int]] = []
     for block in named.tolist():
         tag = int(blocks.first[block])
         tag = tag if dom.tags[tag] > 0 else int(dom.parents[tag])
@@ -138,12 +136,23 @@ def drop_labels(dom: Dom, blocks: Blocks, keep: Flags) -> None:
             if tag < 0 or _HEADINGS[dom.tags[tag]]:
                 break
             if tag not in is_box:
-                start = ATTRIBUTE.findall(dom.source, dom.starts[tag], dom.stops[tag])
-                is_box[tag] = bool(_FOR_ADVERTISEMENTS.search(dict(start).get(_CLASS, b"")))
+                inside = dom.starts[tag], dom.stops[tag]
+                may_be = _MAY_BE_FOR_ADVERTISEMENTS.search(dom.source, *inside)
+                start = dict(ATTRIBUTE.findall(dom.source, *inside)) if may_be else {}
+                is_box[tag] = bool(_FOR_ADVERTISEMENTS.search(start.get(_CLASS, b"")))
             box = tag if is_box[tag] else box
             tag = int(dom.parents[tag])
-        if box < 0:
-            continue
+        if box >= 0:
+            boxes.append((block, box))
+    if not boxes:
+        return
+    may_be_label = (blocks.size <= LABEL) & (blocks.measures[:, LINKED_SHARE] == 0)
+    for names in _PARTS:
+        may_be_label &= ~is_around(blocks, tag_bit(names))
+    running = np.zeros((2, len(keep) + 1), np.int64)
+    np.cumsum([blocks.size, blocks.size > 0], axis=1, out=running[:, 1:])
+    labels: dict[bytes, list[int]] = {}
+    for block, box in boxes:
         begin, end = block_spans(dom, blocks, [box])[0]
         size, texts = (running[:, end] - running[:, begin]).tolist()
         if size > LABEL and blocks.size[block] > LABEL:

@@ -23,6 +23,8 @@ FARTHEST = 16
 
 _CLASS = re.compile(rb' class="([^"]*)"')
 _ALT = re.compile(rb' alt="\s*([^"\s][^"]*)"')
+_MAY_SAY = re.compile(rb"hid|none|show|visible|only|themedC")
+"""What all classes hold that say when something is shown."""
 _HIDDEN = frozenset(("d-none", "hidden"))
 """Classes of what is hidden unless another one says when it is shown."""
 _UTILITY = re.compile(
@@ -70,7 +72,8 @@ def _shown_when(dom: Dom, picture: int, before: int, behind: int) -> set[tuple[s
     for _ in range(BOXES):
         if element <= before or dom.closes[element] > behind:
             break
-        if classes := _CLASS.search(dom.source, *tag_span(dom, element)):
+        classes = _CLASS.search(dom.source, *tag_span(dom, element))
+        if classes and _MAY_SAY.search(classes[1]):
             found |= _conditions(classes[1].decode("utf-8", "replace"))
         element = int(dom.parents[element])
     return found
@@ -94,10 +97,12 @@ def drop_display_twins(
     tags = [0, *(tag for tag, _ in pictures), len(dom)]
     for number, (tag, place) in enumerate(pictures[1:], 2):
         twin, its_place = pictures[number - 2]
-        if tag - twin > FARTHEST or not chosen[twin] or keep[its_place + 1 : place].any():
+        if tag - twin > FARTHEST or not chosen[twin]:
             continue
         ours = _shown_when(dom, tag, twin, tags[number + 1])
-        theirs = _shown_when(dom, twin, tags[number - 2], tag) if ours else set()
+        if not ours or keep[its_place + 1 : place].any():
+            continue
+        theirs = _shown_when(dom, twin, tags[number - 2], tag)
         opposite = {when for when in ours if (when[0], not when[1]) in theirs}
         if not opposite:
             continue
