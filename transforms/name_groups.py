@@ -153,7 +153,9 @@ ADVERTISING = (
     b"advert adsense sponsor promo werbung anzeige publici leaderboard affiliate cobrand"
 ).split()
 """What names of advertisements hold."""
-BESIDE_WORDS = b"author byline profile avatar gravatar headshot userpic favicon site-icon".split()
+SMALL_MARKS = b"avatar gravatar userpic favicon site-icon".split()
+"""Words in names of the avatars of who is quoted, and of the icons of sites."""
+BESIDE_WORDS = [b"author", b"byline", b"profile", b"headshot", *SMALL_MARKS]
 """Words in names of the portraits of authors, and of the marks of sites that are linked to."""
 BESIDE_CONTENT = re.compile(
     rb' (?:class|id)="[^"]*?(?:'
@@ -169,10 +171,8 @@ BESIDE_CONTENT = re.compile(
 """A class or id, in a start tag, of an advertisement, of the portrait of an author or the mark of a
 site, or of what is shown on paper alone."""
 
-SMALL_MARK = re.compile(
-    rb' (?:class|id)="[^"]*?(?<![a-z])(?:avatar|gravatar|userpic|favicon|site-icon)(?![a-z])'
-)
-"""A class or id, in a line of text, of the avatar of who is quoted or the icon of a site."""
+SMALL_MARK = re.compile(rb' (?:class|id)="[^"]*?(?<![a-z])(?:%b)(?![a-z])' % b"|".join(SMALL_MARKS))
+"""A class or id, in a start tag, that has one of these words."""
 
 ARTBOARD = b"g-artboard"
 """What ai2html calls a chart for one width of screens."""
