@@ -47,8 +47,8 @@ LONGEST_LINK = 4000
 """Bytes of the start tag of a link, and of what stands in it, that are looked at."""
 
 _HREF = b' href="'
-ENDINGS = b"jpg jpeg png gif webp avif bmp tif tiff".split()
-_PICTURE_FILE = re.compile(rb"\.(?:%b)(?:$|[?#])" % b"|".join(ENDINGS), re.I)
+_ENDINGS = b"jpg jpeg png gif webp avif bmp tif tiff".split()
+_PICTURE_FILE = re.compile(rb"\.(?:%b)(?:$|[?#])" % b"|".join(_ENDINGS), re.I)
 _NO_TEXT = re.compile(rb"<[^>]*>|&nbsp;|\s+")
 _A = CODES["a"]
 
@@ -79,7 +79,7 @@ def link_around(dom: Dom, picture: int) -> int:
     return -1
 
 
-def _reference(dom: Dom, link: int) -> bytes:
+def reference_of(dom: Dom, link: int) -> bytes:
     """The attribute that says where a link leads, with its name; empty if to no other page."""
     source, stop = dom.source, min(int(dom.stops[link]), int(dom.starts[link]) + LONGEST_LINK)
     begin = source.find(_HREF, dom.starts[link], stop)
@@ -99,7 +99,7 @@ def _has_headline(dom: Dom, link: int) -> bool:
 def card_around(dom: Dom, picture: int) -> Card | None:
     """The card of a picture, if it has one."""
     link = link_around(dom, picture)
-    reference = _reference(dom, link) if link >= 0 else b""
+    reference = reference_of(dom, link) if link >= 0 else b""
     if not reference:
         return None
     if _has_headline(dom, link):

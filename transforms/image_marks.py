@@ -4,7 +4,7 @@ import re
 from itertools import islice
 
 from transforms.dom import CODES, Dom
-from transforms.image_cards import ENDINGS, link_around
+from transforms.image_cards import link_around, reference_of
 from transforms.image_sources import SIDES, declared_length
 from transforms.name_groups import ARTBOARD, BESIDE_CONTENT, DECORATION, LOGO, SMALL_MARK
 
@@ -40,7 +40,6 @@ _PIXELS = (re.compile(rb' width="(\d{1,6})(?:px)?"'), re.compile(rb' height="(\d
 _NO_ALT = re.compile(rb' alt=""', re.I)
 _MAY_BE_BEHIND = re.compile(rb' class="[^"]*?(?:%b)' % b"|".join(BEHIND), re.I)
 _TO_FRONT_PAGE = re.compile(rb' href="(?:/|(?:https?:)?//[^/"?#]+/?)"', re.I)
-_TO_PICTURE = re.compile(rb' href="(?:#|"|[^"]*\.(?:%b)["?#])' % b"|".join(ENDINGS), re.I)
 _PICTURE = CODES["picture"]
 _FIGURE, _FIGCAPTION = CODES["figure"], CODES["figcaption"]
 _CELLS = (CODES["td"], CODES["th"])
@@ -172,7 +171,7 @@ def is_masthead(dom: Dom, picture: int) -> bool:
     sides = [side.search(dom.source, *tag_span(dom, picture)) for side in _PIXELS]
     width, height = (int(side[1]) if side else 0 for side in sides)
     if width >= STRIP * height > 0:
-        return not _TO_PICTURE.search(dom.source, *tag_span(dom, link))
+        return reference_of(dom, link) != b""
     to_front_page = _TO_FRONT_PAGE.search(dom.source, *tag_span(dom, link))
     return to_front_page is not None and max(width, height) <= LARGEST_LOGO
 

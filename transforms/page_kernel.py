@@ -326,7 +326,7 @@ def _picture_tables() -> bytes:
             np.array([images.SURE, images.VERY_SURE, cards.SURE_CARD, 0], np.float32).tobytes(),
             np.array(numbers, np.int64).tobytes(),
             _rule_words([cards._HREF, b"class", b"id", b"width", b"height", b"src", b"alt"], 7),
-            _rule_words(cards.ENDINGS, 12),
+            _rule_words(cards._ENDINGS, 12),
             *(_rule_words(words, 16) for words in hints),
             traits.tobytes(),
         )
